@@ -1,0 +1,1 @@
+"""The training pipeline: load, fit, evaluate, package, register, promote."""

@@ -1,0 +1,60 @@
+"""Every error the pipeline raises on purpose.
+
+    DrivetrainError
+    ├── SpecError         the spec is wrong: names the YAML path, what was expected, what came
+    ├── DataError         the data does not fit the spec
+    ├── ResourceError     the cluster cannot give what the spec asks for
+    ├── TrainingError     a worker failed
+    ├── TrackingError     the MLflow run could not be opened or closed
+    └── RegistryError     the model registry refused or could not be reached
+        └── PackageError  a version's files are missing, altered or inconsistent
+
+SpecError, DataError and ResourceError are the user's to mend (exit code 2); the others mean that a job failed
+(exit code 1).
+"""
+
+
+class DrivetrainError(Exception):
+    """Root of the errors that carry a message for the user instead of a traceback."""
+
+
+class SpecError(DrivetrainError):
+    """The spec is wrong; `path` is the place in the YAML, such as `training.epochs`."""
+
+    def __init__(self, path: str, expected: str, came: str) -> None:
+        super().__init__(path, expected, came)
+        self.path, self.expected, self.came = path, expected, came
+
+    def __str__(self) -> str:
+        return f"{self.path or 'spec'}: expected {self.expected}, came {self.came}"
+
+
+class DataError(DrivetrainError):
+    """The data does not fit the spec; `field` is the part of the spec that led here, such as `data.path`."""
+
+    def __init__(self, field: str, expected: str, came: str) -> None:
+        super().__init__(field, expected, came)
+        self.field, self.expected, self.came = field, expected, came
+
+    def __str__(self) -> str:
+        return f"{self.field}: expected {self.expected}, came {self.came}"
+
+
+class ResourceError(DrivetrainError):
+    """The spec asks for more than the cluster has."""
+
+
+class TrainingError(DrivetrainError):
+    """A training worker failed."""
+
+
+class TrackingError(DrivetrainError):
+    """The MLflow run could not be opened or closed."""
+
+
+class RegistryError(DrivetrainError):
+    """The model registry refused a request or could not be reached."""
+
+
+class PackageError(RegistryError):
+    """A version's files are missing, altered or do not fit each other."""

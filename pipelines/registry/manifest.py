@@ -1,0 +1,60 @@
+"""The contract between training and serving: what one registered version takes, gives and consists of."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+Datatype = Literal[
+    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64"
+]
+"""Open Inference Protocol names of the fixed-width datatypes."""
+
+NUMPY_DTYPES: dict[Datatype, np.dtype] = {
+    "BOOL": np.dtype(np.bool_),
+    "UINT8": np.dtype("<u1"),
+    "UINT16": np.dtype("<u2"),
+    "UINT32": np.dtype("<u4"),
+    "UINT64": np.dtype("<u8"),
+    "INT8": np.dtype("<i1"),
+    "INT16": np.dtype("<i2"),
+    "INT32": np.dtype("<i4"),
+    "INT64": np.dtype("<i8"),
+    "FP16": np.dtype("<f2"),
+    "FP32": np.dtype("<f4"),
+    "FP64": np.dtype("<f8"),
+}
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Tensor(_Frozen):
+    """One input or output of the graph."""
+
+    name: str = Field(min_length=1, description="The graph's name for the tensor.")
+    datatype: Datatype = Field(description="Open Inference datatype.")
+    shape: tuple[int, ...] = Field(min_length=1, description="-1 marks a dynamic axis; the first axis is the batch.")
+    unit: str | None = Field(default=None, description="Unit of the values, where it is known.")
+
+
+class Manifest(_Frozen):
+    """`manifest.json` of a version."""
+
+    schema_version: Literal[1] = 1
+    model: str = Field(description="Name of the registered model.")
+    task: Literal["classification", "regression"]
+    inputs: tuple[Tensor, ...] = Field(min_length=1)
+    outputs: tuple[Tensor, ...] = Field(min_length=1)
+    feature_names: tuple[str, ...] = Field(
+        description="Columns in the order of the input's values; empty if they have no names."
+    )
+    target: str = Field(description="What is predicted.")
+    labels: tuple[str, ...] = Field(description="Class labels by class index; empty for regression.")
+    run_id: str = Field(description="MLflow run that trained the version.")
+    git_commit: str | None = Field(default=None, description="Commit of the working tree that trained it.")
+    dataset_digest: str = Field(description="Digest of the dataset, as in the run's inputs.")
+    files: dict[str, Sha256] = Field(description="SHA-256 of every other file of the version, by its path.")

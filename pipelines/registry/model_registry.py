@@ -1,0 +1,180 @@
+"""The MLflow model registry as Drivetrain uses it: versions are packages, the alias `champion` deploys one."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlflow.artifacts import download_artifacts
+from mlflow.exceptions import MlflowException
+
+from pipelines.errors import PackageError, RegistryError
+from pipelines.registry.package import Package, open_package
+from pipelines.registry.promotion import Champion, Decision, Score
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION = "champion"
+
+MANIFEST_TAG = "drivetrain.manifest_sha256"
+METRIC_TAG = "drivetrain.validation_metric"
+VALUE_TAG = "drivetrain.validation_value"
+PROMOTED_TAG = "drivetrain.promoted"
+REASON_TAG = "drivetrain.promotion_reason"
+REPLACED_TAG = "drivetrain.replaced"  # the champion that this version took over from: where a rollback goes
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered version as a table shows it."""
+
+    model: str
+    version: str
+    run_id: str | None
+    created: datetime
+    is_champion: bool
+    score: Score | None
+    reason: str
+
+
+class ModelRegistry:
+    """Publishes, promotes and fetches versions. Every method raises RegistryError when MLflow refuses or is away."""
+
+    def __init__(self, client: "MlflowClient", tracking_uri: str) -> None:
+        self._client = client
+        self._tracking_uri = tracking_uri
+
+    def champions(self) -> Mapping[str, str | None]:
+        """The version that each registered model's alias names; None where a model has no champion."""
+        with _translated("list the registered models"):
+            page = self._client.search_registered_models()
+            models = list(page)
+            while page.token:
+                page = self._client.search_registered_models(page_token=page.token)
+                models.extend(page)
+        aliases = {model.name: model.aliases.get(CHAMPION) for model in models}
+        return {name: None if version is None else str(version) for name, version in aliases.items()}
+
+    def champion(self, model: str) -> Champion | None:
+        """The model's champion with its recorded score; None before the first promotion."""
+        with _translated(f"read the champion of {model!r}"):
+            try:
+                version = self._client.get_model_version_by_alias(model, CHAMPION)
+            except MlflowException as error:
+                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    return None
+                raise
+        return Champion(str(version.version), _score(version))
+
+    def versions(self, model: str) -> list[Version]:
+        """All versions of a model, newest first. RegistryError for a model that is not registered."""
+        with _translated(f"list the versions of {model!r}"):
+            aliases = self._client.get_registered_model(model).aliases
+            found = self._client.search_model_versions(f"name='{model}'", max_results=1000)
+        champion = str(aliases.get(CHAMPION))
+        rows = [_version(entry, champion) for entry in found]
+        return sorted(rows, key=lambda row: int(row.version), reverse=True)
+
+    def create_version(
+        self,
+        model: str,
+        source: str,
+        run_id: str,
+        model_id: str,
+        manifest_sha256: str,
+        score: Score,
+        decision: Decision,
+    ) -> str:
+        """Register the package that was logged at `source`, with the promotion decision as tags; return the version."""
+        tags = {
+            MANIFEST_TAG: manifest_sha256,
+            METRIC_TAG: score.metric,
+            VALUE_TAG: repr(score.value),
+            PROMOTED_TAG: str(decision.promote).lower(),
+            REASON_TAG: decision.reason,
+        }
+        with _translated(f"register a version of {model!r}"):
+            self._ensure_model(model)
+            created = self._client.create_model_version(model, source, run_id=run_id, model_id=model_id, tags=tags)
+        return str(created.version)
+
+    def promote(self, model: str, version: str, reason: str | None = None) -> None:
+        """Point the alias `champion` at `version`, and remember whom it replaced; a `reason` overwrites the old."""
+        replaced = self.champion(model)
+        with _translated(f"promote version {version} of {model!r}"):
+            self._client.get_model_version(model, version)
+            if replaced is not None and replaced.version != version:
+                self._client.set_model_version_tag(model, version, REPLACED_TAG, replaced.version)
+            self._client.set_registered_model_alias(model, CHAMPION, version)
+            self._client.set_model_version_tag(model, version, PROMOTED_TAG, "true")
+            if reason is not None:
+                self._client.set_model_version_tag(model, version, REASON_TAG, reason)
+
+    def rollback(self, model: str) -> tuple[str, str]:
+        """Point `champion` back at the version that the present one replaced; return (left, restored)."""
+        champion = self.champion(model)
+        if champion is None:
+            raise RegistryError(f"{model!r} has no champion to roll back from")
+        with _translated(f"roll back {model!r}"):
+            previous = self._client.get_model_version(model, champion.version).tags.get(REPLACED_TAG)
+            if previous is None:
+                raise RegistryError(
+                    f"version {champion.version} of {model!r} replaced no other: there is nothing to go back to"
+                )
+            self._client.set_registered_model_alias(model, CHAMPION, previous)
+        return champion.version, previous
+
+    def fetch(self, model: str, version: str, directory: Path) -> Package:
+        """Download a version into `directory`, which exists, and open it, hashes checked.
+
+        Raises PackageError if the version is not whole or not one of ours.
+        """
+        with _translated(f"download version {version} of {model!r}"):
+            tags = self._client.get_model_version(model, version).tags
+            manifest_sha256 = tags.get(MANIFEST_TAG)
+            if manifest_sha256 is None:
+                raise PackageError(
+                    f"version {version} of {model!r} was not registered by Drivetrain: it has no tag {MANIFEST_TAG}"
+                )
+            uri = self._client.get_model_version_download_uri(model, version)
+            local = download_artifacts(artifact_uri=uri, dst_path=str(directory), tracking_uri=self._tracking_uri)
+        return open_package(Path(local), manifest_sha256)
+
+    def _ensure_model(self, model: str) -> None:
+        try:
+            self._client.create_registered_model(model)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+
+@contextmanager
+def _translated(action: str) -> Iterator[None]:
+    """The one boundary where MLflow's exceptions become ours."""
+    try:
+        yield
+    except MlflowException as error:
+        raise RegistryError(f"cannot {action}: {error.message}") from error
+    except OSError as error:  # artifact stores raise their own
+        raise RegistryError(f"cannot {action}: {error}") from error
+
+
+def _score(version: "ModelVersion") -> Score | None:
+    metric, value = version.tags.get(METRIC_TAG), version.tags.get(VALUE_TAG)
+    return Score(metric, float(value)) if metric and value else None
+
+
+def _version(entry: "ModelVersion", champion: str) -> Version:
+    return Version(
+        model=entry.name,
+        version=str(entry.version),
+        run_id=entry.run_id,
+        created=datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC),
+        is_champion=str(entry.version) == champion,
+        score=_score(entry),
+        reason=entry.tags.get(REASON_TAG, ""),
+    )

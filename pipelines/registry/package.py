@@ -1,0 +1,125 @@
+"""A version on disk: files, their hashes, golden rows. Written by training, checked by whoever opens it."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from pipelines.errors import PackageError
+from pipelines.registry.manifest import Manifest
+
+MODEL_FILE = "model.onnx"  # the name MLflow's ONNX flavor gives it
+WEIGHTS_FILE = "weights.safetensors"
+SPEC_FILE = "spec.yaml"
+GOLDEN_FILE = "golden.npz"
+MANIFEST_FILE = "manifest.json"
+
+Arrays = Mapping[str, NDArray[np.generic]]
+
+GOLDEN_ATOL = 1e-5
+"""Largest difference allowed between a replayed golden output and the recorded one."""
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Held-out rows with the training side's outputs, by tensor name; the first axis is the row."""
+
+    inputs: Arrays
+    outputs: Arrays
+
+    def check(self, outputs: Arrays) -> None:
+        """Raise PackageError unless `outputs` equal the recorded ones: integers exactly, floats to GOLDEN_ATOL."""
+        for name, expected in self.outputs.items():
+            came = outputs.get(name)
+            if came is None or came.shape != expected.shape or came.dtype != expected.dtype:
+                kind = "nothing" if came is None else f"{came.dtype} {list(came.shape)}"
+                raise PackageError(
+                    f"golden rows: output {name!r} is {kind}, recorded as {expected.dtype} {list(expected.shape)}"
+                )
+            scale = max(1.0, float(np.abs(expected).max(initial=0)))
+            difference = float(np.abs(came.astype(np.float64) - expected.astype(np.float64)).max(initial=0))
+            allowed = GOLDEN_ATOL * scale if expected.dtype.kind == "f" else 0.0
+            if not difference <= allowed:  # also catches NaN
+                raise PackageError(f"golden rows: output {name!r} is off by {difference:.3g}, allowed is {allowed:.3g}")
+
+
+@dataclass(frozen=True)
+class Package:
+    """A verified version, in memory: nothing of it is read from disk again."""
+
+    manifest: Manifest
+    model: bytes
+    golden: Golden
+
+
+def sha256(content: bytes) -> str:
+    """Hexadecimal SHA-256 of `content`."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_golden(directory: Path, golden: Golden) -> None:
+    """Write `golden.npz`; the names carry the side: `input/features`, `output/probabilities`."""
+    sides = {"input": golden.inputs, "output": golden.outputs}
+    arrays = {f"{side}/{name}": array for side, named in sides.items() for name, array in named.items()}
+    np.savez(directory / GOLDEN_FILE, allow_pickle=False, **arrays)
+
+
+def seal(directory: Path, manifest: Manifest) -> str:
+    """Write the manifest with the hash of every file in `directory`; return the manifest's own hash."""
+    files = {
+        path.relative_to(directory).as_posix(): sha256(path.read_bytes())
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and path.name != MANIFEST_FILE
+    }
+    content = manifest.model_copy(update={"files": files}).model_dump_json(indent=2).encode()
+    (directory / MANIFEST_FILE).write_bytes(content)
+    return sha256(content)
+
+
+def open_package(directory: Path, manifest_sha256: str) -> Package:
+    """Read the version in `directory`, each file checked against its recorded hash before it is opened.
+
+    Raises PackageError for a missing, altered or unreadable file. Files that the manifest does not list are not opened.
+    """
+    manifest_bytes = _read(directory, MANIFEST_FILE, manifest_sha256)
+    try:
+        manifest = Manifest.model_validate_json(manifest_bytes)
+    except ValidationError as error:
+        raise PackageError(f"{MANIFEST_FILE} does not follow the schema: {error.errors()[0]['msg']}") from error
+    for required in (MODEL_FILE, GOLDEN_FILE):
+        if required not in manifest.files:
+            raise PackageError(f"{MANIFEST_FILE} lists no {required}")
+    contents = {name: _read(directory, name, expected) for name, expected in manifest.files.items()}
+    return Package(manifest, contents[MODEL_FILE], _read_golden(directory))
+
+
+def _read(directory: Path, name: str, expected_sha256: str) -> bytes:
+    path = (directory / name).resolve()
+    if not path.is_relative_to(directory.resolve()):
+        raise PackageError(f"{name} lies outside the version's folder")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise PackageError(f"{name} cannot be read: {error.strerror}") from error
+    if (came := sha256(content)) != expected_sha256:
+        raise PackageError(f"{name} was altered: its SHA-256 is {came[:12]}…, recorded as {expected_sha256[:12]}…")
+    return content
+
+
+def _read_golden(directory: Path) -> Golden:
+    sides: dict[str, dict[str, NDArray[np.generic]]] = {"input": {}, "output": {}}
+    try:
+        with np.load(directory / GOLDEN_FILE, allow_pickle=False) as arrays:
+            for key in arrays.files:
+                side, _, name = key.partition("/")
+                sides[side][name] = arrays[key]
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise PackageError(f"{GOLDEN_FILE} cannot be read: {error}") from error
+    if not sides["input"] or not sides["output"]:
+        raise PackageError(f"{GOLDEN_FILE} holds no rows")
+    return Golden(sides["input"], sides["output"])

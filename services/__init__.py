@@ -1,0 +1,1 @@
+"""What people talk to: the prediction service and the command line."""
