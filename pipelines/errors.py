@@ -1,7 +1,7 @@
 """Every error the pipeline raises on purpose.
 
     DrivetrainError
-    ├── SpecError         the spec is wrong: names the YAML path, what was expected, what came
+    ├── SpecError         the spec is wrong: names each YAML path, what was expected, what came
     ├── DataError         the data does not fit the spec
     ├── ResourceError     the cluster cannot give what the spec asks for
     ├── TrainingError     a worker failed
@@ -13,20 +13,34 @@ SpecError, DataError and ResourceError are the user's to mend (exit code 2); the
 (exit code 1).
 """
 
+from dataclasses import dataclass
+
 
 class DrivetrainError(Exception):
     """Root of the errors that carry a message for the user instead of a traceback."""
 
 
-class SpecError(DrivetrainError):
-    """The spec is wrong; `path` is the place in the YAML, such as `training.epochs`."""
+@dataclass(frozen=True)
+class Mismatch:
+    """One thing wrong with a spec; `path` is its place in the YAML, such as `training.epochs`."""
 
-    def __init__(self, path: str, expected: str, came: str) -> None:
-        super().__init__(path, expected, came)
-        self.path, self.expected, self.came = path, expected, came
+    path: str
+    expected: str
+    came: str
 
     def __str__(self) -> str:
         return f"{self.path or 'spec'}: expected {self.expected}, came {self.came}"
+
+
+class SpecError(DrivetrainError):
+    """The spec is wrong in the places that `mismatches` lists."""
+
+    def __init__(self, *mismatches: Mismatch) -> None:
+        super().__init__(*mismatches)
+        self.mismatches = mismatches
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.mismatches))
 
 
 class DataError(DrivetrainError):

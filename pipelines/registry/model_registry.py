@@ -11,11 +11,13 @@ from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 
 from pipelines.errors import PackageError, RegistryError
+from pipelines.registry.manifest import Manifest
 from pipelines.registry.package import Package, open_package
 from pipelines.registry.promotion import Champion, Decision, Score
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION = "champion"
@@ -50,7 +52,7 @@ class ModelRegistry:
 
     def champions(self) -> Mapping[str, str | None]:
         """The version that each registered model's alias names; None where a model has no champion."""
-        with _translated("list the registered models"):
+        with translated("list the registered models"):
             page = self._client.search_registered_models()
             models = list(page)
             while page.token:
@@ -61,7 +63,7 @@ class ModelRegistry:
 
     def champion(self, model: str) -> Champion | None:
         """The model's champion with its recorded score; None before the first promotion."""
-        with _translated(f"read the champion of {model!r}"):
+        with translated(f"read the champion of {model!r}"):
             try:
                 version = self._client.get_model_version_by_alias(model, CHAMPION)
             except MlflowException as error:
@@ -72,7 +74,7 @@ class ModelRegistry:
 
     def versions(self, model: str) -> list[Version]:
         """All versions of a model, newest first. RegistryError for a model that is not registered."""
-        with _translated(f"list the versions of {model!r}"):
+        with translated(f"list the versions of {model!r}"):
             aliases = self._client.get_registered_model(model).aliases
             found = self._client.search_model_versions(f"name='{model}'", max_results=1000)
         champion = str(aliases.get(CHAMPION))
@@ -80,16 +82,9 @@ class ModelRegistry:
         return sorted(rows, key=lambda row: int(row.version), reverse=True)
 
     def create_version(
-        self,
-        model: str,
-        source: str,
-        run_id: str,
-        model_id: str,
-        manifest_sha256: str,
-        score: Score,
-        decision: Decision,
+        self, manifest: Manifest, logged: "LoggedModel", manifest_sha256: str, score: Score, decision: Decision
     ) -> str:
-        """Register the package that was logged at `source`, with the promotion decision as tags; return the version."""
+        """Register a logged model, with the promotion decision as tags; return the version."""
         tags = {
             MANIFEST_TAG: manifest_sha256,
             METRIC_TAG: score.metric,
@@ -97,15 +92,19 @@ class ModelRegistry:
             PROMOTED_TAG: str(decision.promote).lower(),
             REASON_TAG: decision.reason,
         }
-        with _translated(f"register a version of {model!r}"):
-            self._ensure_model(model)
-            created = self._client.create_model_version(model, source, run_id=run_id, model_id=model_id, tags=tags)
+        with translated(f"register a version of {manifest.model!r}"):
+            self._ensure_model(manifest.model)
+            # The location rather than models:/ID, which MLflow would look up in the process's global store.
+            source = logged.artifact_location
+            created = self._client.create_model_version(
+                manifest.model, source, run_id=manifest.run_id, model_id=logged.model_id, tags=tags
+            )
         return str(created.version)
 
     def promote(self, model: str, version: str, reason: str | None = None) -> None:
         """Point the alias `champion` at `version`, and remember whom it replaced; a `reason` overwrites the old."""
         replaced = self.champion(model)
-        with _translated(f"promote version {version} of {model!r}"):
+        with translated(f"promote version {version} of {model!r}"):
             self._client.get_model_version(model, version)
             if replaced is not None and replaced.version != version:
                 self._client.set_model_version_tag(model, version, REPLACED_TAG, replaced.version)
@@ -119,7 +118,7 @@ class ModelRegistry:
         champion = self.champion(model)
         if champion is None:
             raise RegistryError(f"{model!r} has no champion to roll back from")
-        with _translated(f"roll back {model!r}"):
+        with translated(f"roll back {model!r}"):
             previous = self._client.get_model_version(model, champion.version).tags.get(REPLACED_TAG)
             if previous is None:
                 raise RegistryError(
@@ -133,7 +132,7 @@ class ModelRegistry:
 
         Raises PackageError if the version is not whole or not one of ours.
         """
-        with _translated(f"download version {version} of {model!r}"):
+        with translated(f"download version {version} of {model!r}"):
             tags = self._client.get_model_version(model, version).tags
             manifest_sha256 = tags.get(MANIFEST_TAG)
             if manifest_sha256 is None:
@@ -153,13 +152,13 @@ class ModelRegistry:
 
 
 @contextmanager
-def _translated(action: str) -> Iterator[None]:
-    """The one boundary where MLflow's exceptions become ours."""
+def translated(action: str) -> Iterator[None]:
+    """The boundary where what MLflow and its artifact stores raise becomes a RegistryError."""
     try:
         yield
     except MlflowException as error:
         raise RegistryError(f"cannot {action}: {error.message}") from error
-    except OSError as error:  # artifact stores raise their own
+    except OSError as error:
         raise RegistryError(f"cannot {action}: {error}") from error
 
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 from zipfile import BadZipFile
 
 import numpy as np
@@ -31,6 +32,13 @@ class Golden:
 
     inputs: Arrays
     outputs: Arrays
+
+    def first(self, rows: int) -> Self:
+        """The first `rows` rows alone."""
+        return type(self)(
+            {name: array[:rows] for name, array in self.inputs.items()},
+            {name: array[:rows] for name, array in self.outputs.items()},
+        )
 
     def check(self, outputs: Arrays) -> None:
         """Raise PackageError unless `outputs` equal the recorded ones: integers exactly, floats to GOLDEN_ATOL."""

@@ -1,0 +1,1 @@
+"""Rows in: sources, splits, preprocessing."""

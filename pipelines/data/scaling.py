@@ -1,0 +1,39 @@
+"""Standardisation: fitted on training rows only, applied to all, and exported inside the model."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """z = (x - mean) / deviation, in float32; both broadcast against a row."""
+
+    mean: NDArray[np.float32]
+    deviation: NDArray[np.float32]
+
+    @classmethod
+    def fit(cls, rows: NDArray[np.float32]) -> Self:
+        """Measure training rows (N, *row): each feature apart, over time for (time, features), over pixels for images.
+
+        A feature that never varies keeps its values, shifted to 0.
+        """
+        feature_axis = {2: 1, 3: 2, 4: 1}[rows.ndim]
+        axes = tuple(axis for axis in range(rows.ndim) if axis != feature_axis)
+        mean = rows.mean(axis=axes, dtype=np.float64, keepdims=True)[0]
+        deviation = rows.std(axis=axes, dtype=np.float64, keepdims=True)[0]
+        deviation[deviation < 1e-12 * np.maximum(1, np.abs(mean))] = 1
+        if rows.ndim == 3:  # the time axis stays open: sequences of any length are served
+            mean, deviation = mean[0], deviation[0]
+        return cls(mean.astype(np.float32), deviation.astype(np.float32))
+
+    @classmethod
+    def identity(cls) -> Self:
+        """Leaves rows as they are."""
+        return cls(np.zeros(1, np.float32), np.ones(1, np.float32))
+
+    def apply(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scale rows (N, *row)."""
+        return (rows - self.mean) / self.deviation

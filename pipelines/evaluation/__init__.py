@@ -1,0 +1,1 @@
+"""How good the trained model is: held-out metrics, plots, the model card."""

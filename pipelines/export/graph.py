@@ -1,0 +1,129 @@
+"""The served graph: raw features in; standardisation, network and softmax or de-scaling inside; dynamic batch."""
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from pipelines.data.dataset import Dataset
+from pipelines.data.scaling import Scaling
+from pipelines.export.recurrence import OPSET, TRANSLATIONS, OnnxRecurrence
+from pipelines.registry.manifest import Tensor as TensorContract
+
+INPUT = "features"
+
+_ROWS_A_PASS = 1024
+
+
+class _Scaled(nn.Module):
+    def __init__(self, network: nn.Module, scaling: Scaling) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.from_numpy(scaling.mean))
+        self.register_buffer("deviation", torch.from_numpy(scaling.deviation))
+
+    def logits(self, features: Tensor) -> Tensor:
+        outputs: Tensor = self.network((features - self.get_buffer("mean")) / self.get_buffer("deviation"))
+        return outputs
+
+
+class Classifier(_Scaled):
+    """Raw features (B, *row) → probabilities (B, C) and the index of the likeliest class (B,)."""
+
+    outputs = ("probabilities", "class_index")
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Standardise, run the network, softmax."""
+        logits = self.logits(features)
+        return logits.softmax(dim=-1), logits.argmax(dim=-1)
+
+
+class Regressor(_Scaled):
+    """Raw features (B, *row) → predictions (B, 1) in the target's own units."""
+
+    outputs = ("prediction",)
+
+    def __init__(self, network: nn.Module, scaling: Scaling, target: Scaling) -> None:
+        super().__init__(network, scaling)
+        self.register_buffer("target_mean", torch.from_numpy(target.mean))
+        self.register_buffer("target_deviation", torch.from_numpy(target.deviation))
+
+    def forward(self, features: Tensor) -> tuple[Tensor]:
+        """Standardise, run the network, undo the target's scaling."""
+        return (self.logits(features) * self.get_buffer("target_deviation") + self.get_buffer("target_mean"),)
+
+
+Predictor = Classifier | Regressor
+
+
+def build_predictor(network: nn.Module, dataset: Dataset) -> Predictor:
+    """The whole of what is served, in torch: an eval-mode copy of `network` on the CPU, between its scalings."""
+    still = copy.deepcopy(network).cpu().eval()
+    if dataset.task == "classification":
+        return Classifier(still, dataset.features).eval()
+    return Regressor(still, dataset.features, dataset.target).eval()
+
+
+def predict(predictor: Predictor, features: np.ndarray) -> dict[str, np.ndarray]:
+    """What torch answers for raw features (N, *row), by output name."""
+    with torch.inference_mode():
+        starts = range(0, len(features), _ROWS_A_PASS)
+        answers = [predictor(torch.from_numpy(features[start : start + _ROWS_A_PASS])) for start in starts]
+    columns = zip(*answers, strict=True)
+    return {name: torch.cat(column).numpy() for name, column in zip(predictor.outputs, columns, strict=True)}
+
+
+def contract(dataset: Dataset) -> tuple[tuple[TensorContract, ...], tuple[TensorContract, ...]]:
+    """Inputs and outputs of the graph as the manifest states them; -1 marks the axes that are open."""
+    row = dataset.row_shape
+    row = (-1, *row[1:]) if len(row) == 2 else row  # sequences may have any length
+    inputs = (TensorContract(name=INPUT, datatype="FP32", shape=(-1, *row)),)
+    if dataset.task == "regression":
+        return inputs, (TensorContract(name="prediction", datatype="FP32", shape=(-1, 1)),)
+    probabilities = TensorContract(name="probabilities", datatype="FP32", shape=(-1, len(dataset.labels)))
+    return inputs, (probabilities, TensorContract(name="class_index", datatype="INT64", shape=(-1,)))
+
+
+def export_onnx(predictor: Predictor, row_shape: tuple[int, ...]) -> onnx.ModelProto:
+    """Export with a dynamic batch and, for sequences (time, features), dynamic time."""
+    traced = copy.deepcopy(predictor)
+    for module in list(traced.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.RNNBase):
+                setattr(module, name, OnnxRecurrence(child))
+    axes = {0: "batch", 1: "time"} if len(row_shape) == 2 else {0: "batch"}
+    with _quiet():
+        program = torch.onnx.export(
+            traced,
+            (torch.zeros(2, *row_shape),),  # a batch of one would be taken for a constant
+            dynamo=True,
+            input_names=[INPUT],
+            output_names=list(predictor.outputs),
+            dynamic_shapes=(axes,),
+            opset_version=OPSET,
+            custom_translation_table=TRANSLATIONS,
+            verbose=False,
+        )
+    if program is None:  # happens only where a file is asked for
+        raise AssertionError("torch.onnx.export returned no program")
+    return program.model_proto
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's notes about packages that nobody needs here from the user's terminal."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,158 @@
+"""The pipeline, top to bottom: load → fit → evaluate → package → register → promote."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Protocol
+
+import torch
+
+from pipelines.data.dataset import Dataset
+from pipelines.data.loading import load_dataset
+from pipelines.evaluation.metrics import Evaluation, evaluate
+from pipelines.evaluation.model_card import write_model_card
+from pipelines.evaluation.plots import draw_plots
+from pipelines.export.graph import build_predictor, contract, export_onnx, predict
+from pipelines.home import mlflow_client, tracking_uri
+from pipelines.models.network import build_network
+from pipelines.registry.manifest import Manifest
+from pipelines.registry.model_registry import ModelRegistry
+from pipelines.registry.package import Golden
+from pipelines.registry.promotion import Decision, decide
+from pipelines.registry.publication import Draft, publish
+from pipelines.spec import TrainingSpec
+from pipelines.spec_file import dump_spec, flatten
+from pipelines.tracking import Run, git_commit, open_run
+from pipelines.training.launcher import check_resources, launch, ray_session
+from pipelines.training.loop import EpochReport
+from pipelines.training.worker import Trained, make_job
+
+
+class Watcher(Protocol):
+    """Whoever wants to know how a job is doing."""
+
+    def stage(self, text: str) -> None:
+        """A new stage has begun."""
+
+    def epoch(self, report: EpochReport) -> None:
+        """An epoch is over."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job came to."""
+
+    model: str
+    version: str
+    decision: Decision
+    run_id: str
+    best_epoch: int
+    validation: Evaluation
+    test: Evaluation
+    seconds: float
+
+
+def run_pipeline(spec: TrainingSpec, watcher: Watcher) -> Outcome:
+    """Run one job from spec to registered version.
+
+    Raises DataError and ResourceError before a run is opened. After that every error ends the run as FAILED with its
+    reason: TrainingError, RegistryError, PackageError, TrackingError.
+    """
+    started = time.monotonic()
+    watcher.stage("loading data")
+    dataset = load_dataset(spec)
+    network = build_network(spec.model, dataset.row_shape, dataset.num_outputs, spec.seed)
+    watcher.stage("starting Ray")
+    with ray_session():
+        check_resources(spec.compute)
+        watcher.stage("opening the MLflow run")
+        client = mlflow_client()
+        with open_run(client, spec.name) as run, TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            _record_inputs(run, spec, dataset, folder)
+            watcher.stage("starting workers")
+            trained, reports = _train(spec, dataset, run, watcher)
+
+            watcher.stage("evaluating")
+            network.load_state_dict({name: torch.from_numpy(weight.copy()) for name, weight in trained.weights.items()})
+            predictor = build_predictor(network, dataset)
+            validation = evaluate(dataset, dataset.validation, predict(predictor, dataset.validation.features))
+            answers = predict(predictor, dataset.test.features)
+            test = evaluate(dataset, dataset.test, answers)
+            plots = draw_plots(folder, reports, test, dataset.labels, dataset.target_name)
+            _record_results(run, trained, test, plots)
+
+            watcher.stage("exporting and registering")
+            registry = ModelRegistry(client, tracking_uri())
+            decision = decide(spec.registry.promote, validation.score, registry.champion(spec.name))
+            draft = Draft(
+                manifest=_manifest(spec, dataset, run),
+                graph=export_onnx(predictor, dataset.row_shape),
+                weights=trained.weights,
+                spec_yaml=dump_spec(spec),
+                held_out=Golden({"features": dataset.test.features}, answers),
+                model_card=write_model_card(spec, dataset, run.run_id, validation, test),
+                plots=plots,
+            )
+            version = publish(client, registry, run.experiment_id, draft, validation.score, decision)
+    elapsed = time.monotonic() - started
+    return Outcome(spec.name, version, decision, run.run_id, trained.best_epoch, validation, test, elapsed)
+
+
+def _train(spec: TrainingSpec, dataset: Dataset, run: Run, watcher: Watcher) -> tuple[Trained, list[EpochReport]]:
+    reports: list[EpochReport] = []
+    for event in launch(make_job(spec, dataset)):
+        if isinstance(event, Trained):
+            return event, reports
+        reports.append(event)
+        run.log_metrics(_metrics(event), step=event.epoch)
+        watcher.epoch(event)
+    raise AssertionError("a launch that ends without weights raises")
+
+
+def _metrics(report: EpochReport) -> dict[str, float]:
+    parts = {"train": report.train, "val": report.validation}
+    figures = {f"{part}_{name}": value for part, measures in parts.items() for name, value in measures.metrics.items()}
+    losses = {f"{part}_loss": measures.loss for part, measures in parts.items()}
+    return (
+        figures
+        | losses
+        | {
+            "penalty": report.penalty,
+            "learning_rate": report.learning_rate,
+            "epoch_seconds": report.seconds,
+            "rows_per_second": report.rows_per_second,
+        }
+    )
+
+
+def _record_inputs(run: Run, spec: TrainingSpec, dataset: Dataset, folder: Path) -> None:
+    run.log_params(flatten(spec))
+    run.log_dataset(dataset)
+    (folder / "spec.yaml").write_text(dump_spec(spec))
+    run.log_artifact(folder / "spec.yaml")
+
+
+def _record_results(run: Run, trained: Trained, test: Evaluation, plots: list[Path]) -> None:
+    final = {f"test_{name}": value for name, value in test.metrics.items()}
+    run.log_metrics(final | {"best_epoch": float(trained.best_epoch)}, step=trained.best_epoch)
+    for plot in plots:
+        run.log_artifact(plot, "plots")
+
+
+def _manifest(spec: TrainingSpec, dataset: Dataset, run: Run) -> Manifest:
+    inputs, outputs = contract(dataset)
+    return Manifest(
+        model=spec.name,
+        task=dataset.task,
+        inputs=inputs,
+        outputs=outputs,
+        feature_names=dataset.feature_names,
+        target=dataset.target_name,
+        labels=dataset.labels,
+        run_id=run.run_id,
+        git_commit=git_commit(),
+        dataset_digest=dataset.digest,
+        files={},
+    )

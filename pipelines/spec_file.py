@@ -1,0 +1,165 @@
+"""Reading specs: YAML file or recipe name, `--set` overrides, and errors that name the place in the YAML."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from pipelines.errors import Mismatch, SpecError
+from pipelines.spec import Section, TrainingSpec
+
+_RECIPES = files("pipelines") / "recipes"
+
+# The sections whose kind a field chooses. Pydantic puts the chosen kind into an error's location, YAML does not.
+_DISCRIMINATORS = {"data": "source", "model": "family", "optimizer": "name"}
+
+
+def recipes() -> dict[str, str]:
+    """The ready-made specs as YAML texts, by name."""
+    found = (entry for entry in _RECIPES.iterdir() if entry.name.endswith(".yaml"))
+    return {entry.name.removesuffix(".yaml"): entry.read_text() for entry in sorted(found, key=lambda e: e.name)}
+
+
+def load_spec(source: str, overrides: Sequence[str] = ()) -> TrainingSpec:
+    """Read a spec from a YAML file, or from a recipe of that name if there is no such file.
+
+    `overrides` are texts such as `training.epochs=5`, validated like the YAML. Raises SpecError.
+    """
+    tree = parse_yaml(_read(source), source)
+    for override in overrides:
+        _apply(tree, override)
+    return build_spec(tree)
+
+
+def build_spec(tree: Mapping[str, Any]) -> TrainingSpec:
+    """Validate a spec that is already a tree of mappings. Raises SpecError with every mismatch found."""
+    try:
+        return TrainingSpec.model_validate(tree)
+    except ValidationError as error:
+        raise SpecError(*map(_explain, error.errors())) from error
+
+
+def parse_yaml(text: str, source: str) -> dict[str, Any]:
+    """Parse YAML into a mapping; `source` names the text in an error. Raises SpecError."""
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SpecError(Mismatch(source, "valid YAML", " ".join(str(error).split()))) from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise SpecError(Mismatch(source, "a mapping of sections such as data: and model:", type(tree).__name__))
+    return tree
+
+
+def dump_spec(spec: TrainingSpec) -> str:
+    """The spec as YAML, every default written out; `load_spec` reads it back to an equal spec."""
+    return yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
+
+
+def flatten(spec: TrainingSpec) -> dict[str, str]:
+    """The spec as flat parameters by dotted path, such as `training.epochs`."""
+
+    def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+        flat = {}
+        for key, value in tree.items():
+            nested = leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": str(value)}
+            flat.update(nested)
+        return flat
+
+    return leaves(spec.model_dump(mode="json"))
+
+
+def _read(source: str) -> str:
+    path = Path(source)
+    known = recipes()
+    if not path.exists() and source in known:
+        return known[source]
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        hint = get_close_matches(source, known, n=1)
+        nearest = f"; did you mean the recipe {hint[0]!r}?" if hint else ""
+        expected = f"a YAML file or one of the recipes {', '.join(known)}"
+        raise SpecError(Mismatch(source, expected, f"nothing readable{nearest}")) from error
+
+
+def _apply(tree: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    *sections, key = path.strip().split(".")
+    if not equals or not key:
+        raise SpecError(Mismatch("--set", "PATH=VALUE, such as training.epochs=5", repr(override)))
+    for section in sections:
+        inner = tree.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise SpecError(Mismatch(f"--set {path}", "a path through sections", f"{section!r}, which is {inner!r}"))
+        tree = inner
+    try:
+        tree[key] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SpecError(Mismatch(f"--set {path}", "a YAML value", repr(text))) from error
+
+
+def _explain(error: ErrorDetails) -> Mismatch:
+    location = error["loc"]
+    kind, context, came = error["type"], error.get("ctx", {}), _shorten(error["input"])
+    path = _yaml_path(location)
+    match kind:
+        case "mismatch":
+            return Mismatch(path, context["expected"], context["came"])
+        case "missing":
+            return Mismatch(path, "a value", "nothing")
+        case "extra_forbidden":
+            return Mismatch(path, _known_keys(location), repr(location[-1]))
+        case "union_tag_invalid" | "union_tag_not_found":
+            field = _DISCRIMINATORS[path]
+            came = repr(context["tag"]) if "tag" in context else "nothing"
+            return Mismatch(f"{path}.{field}", f"one of {', '.join(_kinds(path))}", came)
+        case "string_pattern_mismatch":
+            return Mismatch(path, f"a text that matches {context['pattern']}", came)
+        case "model_type" | "model_attributes_type":
+            return Mismatch(path, "a mapping", came)
+        case "invalid_key":
+            return Mismatch(path, "a text as key", came)
+        case _:
+            return Mismatch(path, error["msg"].removeprefix("Input should be "), came)
+
+
+def _yaml_path(location: Sequence[str | int]) -> str:
+    kept = [part for at, part in enumerate(location) if not (at == 1 and location[0] in _DISCRIMINATORS)]
+    return ".".join(map(str, kept))
+
+
+def _known_keys(location: Sequence[str | int]) -> str:
+    known = list(_section_at(location[:-1]).model_fields)
+    nearest = get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
+    return f"{nearest[0]!r} (the nearest known key)" if nearest else f"one of {', '.join(known)}"
+
+
+def _section_at(location: Sequence[str | int]) -> type[Section]:
+    """The section class at a location of an error; list items and leaves never hold keys."""
+    section: type[Section] = TrainingSpec
+    for at, part in enumerate(location):
+        if at == 1 and location[0] in _DISCRIMINATORS:
+            section = _kinds(str(location[0]))[str(part)]
+        elif part not in _DISCRIMINATORS or at > 0:
+            annotation = section.model_fields[str(part)].annotation
+            options = [annotation, *get_args(annotation)]
+            section = next(option for option in options if isinstance(option, type) and issubclass(option, Section))
+    return section
+
+
+def _kinds(union: str) -> dict[str, type[Section]]:
+    field = _DISCRIMINATORS[union]
+    members = get_args(TrainingSpec.model_fields[union].annotation)
+    return {get_args(member.model_fields[field].annotation)[0]: member for member in members}
+
+
+def _shorten(value: object, limit: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

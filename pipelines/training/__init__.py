@@ -1,0 +1,1 @@
+"""Fitting weights: objective, optimizers, the loop (torch alone), the worker and its launcher (Ray)."""

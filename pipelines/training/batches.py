@@ -1,0 +1,44 @@
+"""Which rows each update and each worker takes. All workers draw the same order, so their shares never overlap."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Update:
+    """One step of the optimizer: this worker's rows, in chunks, and how many rows all workers take together.
+
+    A worker's chunk may be empty where a batch has fewer rows than there are workers: it still takes part in the step.
+    """
+
+    chunks: list[Tensor]
+    num_rows: int
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Cuts `num_rows` rows into batches of `batch_size` and deals each batch out to `size` workers, row by row."""
+
+    num_rows: int
+    batch_size: int
+    rank: int
+    size: int
+
+    def stochastic(self, seed: int, epoch: int) -> Iterator[Update]:
+        """An update a batch, in an order drawn from the seed and the epoch."""
+        generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+        for batch in self._cut(torch.randperm(self.num_rows, generator=generator)):
+            yield Update([self._share(batch)], len(batch))
+
+    def full(self) -> Iterator[Update]:
+        """One update from all rows, in chunks that keep memory flat."""
+        yield Update([self._share(batch) for batch in self._cut(torch.arange(self.num_rows))], self.num_rows)
+
+    def _cut(self, order: Tensor) -> list[Tensor]:
+        return [order[start : start + self.batch_size] for start in range(0, self.num_rows, self.batch_size)]
+
+    def _share(self, batch: Tensor) -> Tensor:
+        return batch[self.rank :: self.size]

@@ -1,0 +1,134 @@
+"""The training loop: plain torch, one screen. Where it runs and who watches is nothing it knows."""
+
+import copy
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pipelines.spec import EarlyStopping, GradientDescent, Task, TrainingSpec
+from pipelines.training.batches import Batches, Update
+from pipelines.training.objective import Objective
+from pipelines.training.optimizers import build_optimizer
+from pipelines.training.tally import Measures, measure, tally
+from pipelines.training.team import Team
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows that stay on the device: scaled features (N, *row), targets (N,)."""
+
+    features: Tensor
+    targets: Tensor
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """What one epoch came to, over all workers."""
+
+    epoch: int
+    train: Measures
+    validation: Measures
+    penalty: float
+    learning_rate: float
+    seconds: float
+    rows_per_second: float
+    best: bool
+
+
+class BestEpoch:
+    """Keeps the weights of the epoch with the lowest validation loss, and counts the epochs since."""
+
+    def __init__(self, stopping: EarlyStopping | None) -> None:
+        self._patience = stopping.patience if stopping else None
+        self._min_delta = stopping.min_delta if stopping else 0.0
+        self._waited = 0
+        self._reference = float("inf")
+        self._loss = float("inf")
+        self.weights: dict[str, Tensor] = {}
+
+    def observe(self, loss: float, network: nn.Module) -> bool:
+        """Whether this epoch is the best so far; if so its weights are kept."""
+        self._waited = 0 if loss < self._reference - self._min_delta else self._waited + 1
+        if self._waited == 0:
+            self._reference = loss
+        if best := loss < self._loss:
+            self._loss, self.weights = loss, copy.deepcopy(network.state_dict())
+        return best
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether `patience` epochs brought no improvement of more than `min_delta`."""
+        return self._patience is not None and self._waited >= self._patience
+
+
+def fit(
+    network: nn.Module,
+    spec: TrainingSpec,
+    train: Part,
+    validation: Part,
+    target_deviation: float,
+    team: Team,
+    best: BestEpoch,
+) -> Iterator[EpochReport]:
+    """Train `network` in place, an epoch at a time; `best` ends up with the weights to keep."""
+    objective = Objective(spec.loss, spec.regularization)
+    model = team.wrap(network)
+    optimizer = build_optimizer(spec.optimizer, network.parameters())
+    batches = Batches(len(train.targets), spec.training.batch_size, team.rank, team.size)
+    held_out = Batches(len(validation.targets), max(spec.training.batch_size, 1024), team.rank, team.size)
+    for epoch in range(1, spec.training.epochs + 1):
+        started = time.perf_counter()
+        full = isinstance(spec.optimizer, GradientDescent)
+        updates = batches.full() if full else batches.stochastic(spec.seed, epoch)
+        fitted = run_epoch(model, objective, spec.task, train, updates, team, optimizer)
+        seconds = time.perf_counter() - started
+        with torch.no_grad():
+            checked = run_epoch(network, objective, spec.task, validation, held_out.full(), team)
+            penalty = objective.penalty(network).item()
+        measured = measure(spec.task, checked, target_deviation)
+        yield EpochReport(
+            epoch=epoch,
+            train=measure(spec.task, fitted, target_deviation),
+            validation=measured,
+            penalty=penalty,
+            learning_rate=optimizer.param_groups[0]["lr"],
+            seconds=seconds,
+            rows_per_second=len(train.targets) / seconds,
+            best=best.observe(measured.loss, network),
+        )
+        if best.should_stop:
+            return
+
+
+def run_epoch(
+    model: nn.Module,
+    objective: Objective,
+    task: Task,
+    part: Part,
+    updates: Iterable[Update],
+    team: Team,
+    optimizer: torch.optim.Optimizer | None = None,
+) -> Tensor:
+    """Pass over a part, stepping after each update if there is an optimizer; return the sums over all workers' rows."""
+    model.train(optimizer is not None)
+    device = part.targets.device
+    sums = torch.zeros((), dtype=torch.float64, device=device)
+    for update in updates:
+        for number, rows in enumerate(update.chunks, start=1):
+            chunk, last = rows.to(device), number == len(update.chunks)
+            with nullcontext() if last or optimizer is None else team.local(model):
+                outputs = model(part.features[chunk])
+                losses = objective.per_row(outputs, part.targets[chunk])
+                sums = sums + tally(task, outputs.detach(), part.targets[chunk], losses.detach())
+                if optimizer is not None:
+                    # The team averages over its workers; times its size, that is the sum over all rows of the update.
+                    loss = losses.sum() * (team.size / update.num_rows)
+                    torch.autograd.backward(loss + objective.penalty(model) if last else loss)
+        if optimizer is not None:
+            optimizer.step()
+            optimizer.zero_grad()
+    return team.total(sums)

@@ -1,0 +1,64 @@
+"""How a worker meets the others: alone, or through torch.distributed."""
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+import torch.distributed
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+class Team(Protocol):
+    """What the training loop needs to know of the other workers."""
+
+    rank: int
+    size: int
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """The network to run forward and backward, its gradients averaged over the workers."""
+
+    def local(self, network: nn.Module) -> AbstractContextManager[None]:
+        """Within it, backward passes of a wrapped network accumulate here without meeting the others."""
+
+    def total(self, sums: Tensor) -> Tensor:
+        """The sum over all workers."""
+
+
+class Solo:
+    """One worker."""
+
+    rank, size = 0, 1
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """The network itself."""
+        return network
+
+    def local(self, network: nn.Module) -> AbstractContextManager[None]:  # noqa: ARG002 - as Team has it
+        """Nobody to meet."""
+        return nullcontext()
+
+    def total(self, sums: Tensor) -> Tensor:
+        """This worker's sums are all there are."""
+        return sums
+
+
+class DistributedTeam:
+    """The workers of the process group that torch.distributed has joined."""
+
+    def __init__(self) -> None:
+        self.rank, self.size = torch.distributed.get_rank(), torch.distributed.get_world_size()
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """Averages gradients in the backward pass (DistributedDataParallel)."""
+        return DistributedDataParallel(network)
+
+    def local(self, network: nn.Module) -> AbstractContextManager[None]:
+        """Puts the averaging off to the next backward pass."""
+        if not isinstance(network, DistributedDataParallel):
+            raise TypeError("only a wrapped network has gradients to average")
+        return network.no_sync()
+
+    def total(self, sums: Tensor) -> Tensor:
+        """All-reduce."""
+        torch.distributed.all_reduce(sums)
+        return sums
