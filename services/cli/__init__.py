@@ -1,0 +1,1 @@
+"""The `drivetrain` command: a thin client of the pipeline, the registry and the services."""

@@ -1,0 +1,44 @@
+"""The `drivetrain` command: its subcommands, and what becomes of errors."""
+
+import logging
+import os
+import signal
+import sys
+
+import typer
+from rich.console import Console
+
+from pipelines.errors import DataError, DrivetrainError, ResourceError, SpecError
+from services.cli.demo import demo
+from services.cli.errors import InputError
+from services.cli.predict import predict
+from services.cli.registry import models, promote, rollback, runs
+from services.cli.specs import init, recipes, schema
+from services.cli.train import train
+from services.cli.ui import ui
+from services.prediction.command import serve
+
+USER_ERRORS = (SpecError, DataError, ResourceError, InputError)
+"""What the user can mend: exit code 2. Any other error of ours is a failed job: exit code 1."""
+
+app = typer.Typer(
+    name="drivetrain",
+    help="From one YAML spec to served predictions.\n\nExit codes: 0 done, 1 the job failed, 2 the input was wrong.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+for command in (train, models, runs, promote, rollback, serve, predict, ui, recipes, init, schema, demo):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; exit 0 when done, 1 when a job failed, 2 when the input was wrong."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a job as Ctrl-C does: its run is closed as KILLED
+    try:
+        app()
+    except DrivetrainError as error:
+        Console(stderr=True, soft_wrap=True).print("[bold red]error:[/]", str(error), highlight=False, markup=True)
+        sys.exit(2 if isinstance(error, USER_ERRORS) else 1)

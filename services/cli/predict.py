@@ -1,0 +1,60 @@
+"""`drivetrain predict`: rows in, a table or JSON out."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from services.cli.client import Answer
+
+
+def predict(
+    model: Annotated[str, typer.Argument(help="Name of the served model.")],
+    rows: Annotated[str, typer.Argument(help="A .csv, .json or .npy file; - reads JSON from standard input.")],
+    address: Annotated[
+        str, typer.Option("--address", envvar="DRIVETRAIN_PREDICTION_ADDRESS", help="HOST:PORT of the service.")
+    ] = "localhost:8001",
+    version: Annotated[str, typer.Option("--version", help="Ask this version; by default the champion.")] = "",
+    output: Annotated[Literal["table", "json"], typer.Option("--output", help="How to print the answers.")] = "table",
+) -> None:
+    """Ask the prediction service about rows.
+
+    CSV columns and JSON objects are matched by feature name, others are left out; lists are taken in order.
+
+    Example: echo '[[5.1, 3.5, 1.4, 0.2]]' | drivetrain predict iris-mlp - --output json
+    """
+    from services.cli.client import PredictionClient
+    from services.cli.rows import read_rows
+
+    with PredictionClient(address) as client:
+        description = client.describe(model, version)
+        answer = client.infer(model, description.input_name, read_rows(rows, description), version)
+    predictions = read_answer(answer, description.labels)
+    if output == "json":
+        typer.echo(json.dumps({"model": model, "version": answer.version, "predictions": predictions}, indent=2))
+        return
+    table = Table("row", "prediction", *(["probability"] if description.labels else []), box=None)
+    for number, prediction in enumerate(predictions, start=1):
+        probability = [f"{prediction['probability']:.4f}"] if description.labels else []
+        shown = prediction["prediction"]
+        table.add_row(str(number), f"{shown:.6g}" if isinstance(shown, float) else str(shown), *probability)
+    console = Console()
+    console.print(f"{model}, version {answer.version}", highlight=False, soft_wrap=True)
+    console.print(table)
+
+
+def read_answer(answer: "Answer", labels: tuple[str, ...]) -> list[dict[str, object]]:
+    """One entry a row: the quantity, or the likeliest label with its probability and all of them."""
+    if not labels:
+        return [{"prediction": float(value)} for value in answer.outputs["prediction"][:, 0]]
+    return [
+        {
+            "prediction": labels[int(index)],
+            "probability": float(probabilities[int(index)]),
+            "probabilities": {label: float(p) for label, p in zip(labels, probabilities, strict=True)},
+        }
+        for index, probabilities in zip(answer.outputs["class_index"], answer.outputs["probabilities"], strict=True)
+    ]

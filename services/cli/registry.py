@@ -1,0 +1,123 @@
+"""Commands on the registry: `models`, `runs`, `promote`, `rollback`."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from services.cli.errors import InputError
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+    from pipelines.registry.model_registry import ModelRegistry, Version
+
+Model = Annotated[str, typer.Argument(help="Name of the registered model.")]
+
+_RUN_METRICS = ("val_accuracy", "val_r2", "test_accuracy", "test_r2", "test_mae", "val_loss", "best_epoch")
+
+
+def models(model: Annotated[str | None, typer.Argument(help="Show all versions of this one.")] = None) -> None:
+    """List the registered models with their champions, or all versions of one.
+
+    Example: drivetrain models digits-cnn
+    """
+    registry = _registry()
+    known = registry.champions()
+    if model is not None:
+        _known(model, known)
+    names = [model] if model else sorted(known)
+    rows = [row for name in names for row in registry.versions(name) if model or row.is_champion]
+    if not rows:
+        Console().print(
+            "no champions yet; train one with: drivetrain train digits-mlp", highlight=False, soft_wrap=True
+        )
+        return
+    Console().print(_versions_table(rows))
+
+
+def runs(
+    model: Model,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Show at most this many, newest first.")] = 20,
+) -> None:
+    """Compare the training runs of a model: their metrics, and the parameters in which they differ.
+
+    Example: drivetrain runs digits-mlp --limit 10
+    """
+    from mlflow.exceptions import MlflowException
+
+    from pipelines.errors import RegistryError
+    from pipelines.home import mlflow_client
+
+    client = mlflow_client()
+    try:
+        experiment = client.get_experiment_by_name(model)
+        if experiment is None:
+            raise InputError(f"MODEL: expected one that has been trained, came {model!r}")
+        found = client.search_runs([experiment.experiment_id], max_results=limit, order_by=["start_time DESC"])
+    except MlflowException as error:
+        raise RegistryError(f"cannot list the runs of {model!r}: {error.message}") from error
+    Console().print(_runs_table(found))
+
+
+def promote(model: Model, version: Annotated[int, typer.Argument(min=1, help="The version to serve.")]) -> None:
+    """Make a version champion: prediction services take it over within their poll interval.
+
+    Example: drivetrain promote digits-cnn 3
+    """
+    registry = _registry()
+    _known(model, registry.champions())
+    known = [int(row.version) for row in registry.versions(model)]
+    if version not in known:
+        raise InputError(f"VERSION: expected one of {', '.join(map(str, sorted(known)))}, came {version}")
+    registry.promote(model, str(version), reason="promoted by hand")
+    Console().print(f"{model}: version {version} is champion", highlight=False, soft_wrap=True)
+
+
+def rollback(model: Model) -> None:
+    """Make the version champion again that the present champion replaced.
+
+    Example: drivetrain rollback digits-cnn
+    """
+    registry = _registry()
+    _known(model, registry.champions())
+    left, restored = registry.rollback(model)
+    Console().print(f"{model}: back from version {left} to version {restored}", highlight=False, soft_wrap=True)
+
+
+def _registry() -> "ModelRegistry":
+    from pipelines.home import mlflow_client, tracking_uri
+    from pipelines.registry.model_registry import ModelRegistry
+
+    return ModelRegistry(mlflow_client(), tracking_uri())
+
+
+def _known(model: str, known: object) -> None:
+    names = sorted(known) if isinstance(known, dict) else []
+    if model not in names:
+        raise InputError(f"MODEL: expected one of {', '.join(names) or 'none yet'}, came {model!r}")
+
+
+def _versions_table(rows: "list[Version]") -> Table:
+    table = Table("model", "version", "champion", "validation", "created", "promotion", box=None)
+    for row in rows:
+        score = f"{row.score.metric} {row.score.value:.4f}" if row.score else ""
+        created = row.created.astimezone().strftime("%Y-%m-%d %H:%M")
+        table.add_row(row.model, row.version, "✓" if row.is_champion else "", score, created, row.reason)
+    return table
+
+
+def _runs_table(found: "list[Run]") -> Table:
+    metrics = [name for name in _RUN_METRICS if any(name in run.data.metrics for run in found)]
+    params = sorted({key for run in found for key in run.data.params})
+    differing = [key for key in params if len({run.data.params.get(key) for run in found}) > 1]
+    table = Table("run", "status", "started", "seconds", *metrics, *differing, box=None)
+    for run in found:
+        started = datetime.fromtimestamp(run.info.start_time / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+        seconds = f"{(run.info.end_time - run.info.start_time) / 1000:.1f}" if run.info.end_time else ""
+        figures = [f"{run.data.metrics[name]:.4g}" if name in run.data.metrics else "" for name in metrics]
+        settings = [run.data.params.get(key, "") for key in differing]
+        table.add_row(run.info.run_id[:8], run.info.status, started, seconds, *figures, *settings)
+    return table

@@ -1,0 +1,91 @@
+"""Rows from a file, as the service wants them: CSV with a header, JSON, or NPY."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.cli.client import Description
+from services.cli.errors import InputError
+
+
+def read_rows(source: str, description: Description) -> NDArray[np.float32]:
+    """Read rows (N, *row) from a .csv, .json or .npy file, or JSON from standard input if `source` is "-".
+
+    CSV columns and JSON objects are matched by the model's feature names, extra ones left out. Raises InputError.
+    """
+    suffix = ".json" if source == "-" else Path(source).suffix.lower()
+    readers = {".csv": _from_csv, ".json": _from_json, ".npy": _from_npy}
+    if suffix not in readers:
+        raise InputError(f"ROWS: expected a .csv, .json or .npy file, or - for JSON on standard input, came {source!r}")
+    try:
+        content = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+    except OSError as error:
+        raise InputError(f"ROWS: expected a readable file, came {source!r} ({error.strerror})") from error
+    values = readers[suffix](content, description.feature_names)
+    if not np.isfinite(values).all():
+        row = int(np.argwhere(~np.isfinite(values))[0][0]) + 1
+        raise InputError(f"ROWS: expected finite numbers, came NaN or infinity in row {row}")
+    return _shaped(values, description.row_shape)
+
+
+def _shaped(values: NDArray[np.float32], row_shape: Sequence[int]) -> NDArray[np.float32]:
+    """Rows may come flat: 64 values for a model that takes 1×8×8."""
+    if values.ndim == len(row_shape) + 1:
+        return values  # the service checks the axes and names the one that is wrong
+    try:
+        return values.reshape(len(values), *row_shape)
+    except ValueError as error:
+        raise InputError(f"ROWS: expected rows shaped {list(row_shape)}, came {list(values.shape[1:])}") from error
+
+
+def _from_csv(content: bytes, names: Sequence[str]) -> NDArray[np.float32]:
+    try:
+        records = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"))))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"ROWS: expected a CSV file in UTF-8, came {error}") from error
+    if not records:
+        raise InputError("ROWS: expected a header and at least one row, came an empty file")
+    return _by_name(records, names or tuple(records[0]))
+
+
+def _from_json(content: bytes, names: Sequence[str]) -> NDArray[np.float32]:
+    try:
+        rows = json.loads(content)
+    except ValueError as error:
+        raise InputError(f"ROWS: expected JSON, came {error}") from error
+    if not isinstance(rows, list) or not rows:
+        raise InputError("ROWS: expected a list of rows, each a list of numbers or an object by feature name")
+    if isinstance(rows[0], dict):
+        return _by_name(rows, names or tuple(rows[0]))
+    try:
+        return np.asarray(rows, np.float32)
+    except (ValueError, TypeError) as error:
+        raise InputError("ROWS: expected lists of numbers of one length, came something else among them") from error
+
+
+def _from_npy(content: bytes, _: Sequence[str]) -> NDArray[np.float32]:
+    try:
+        array = np.load(io.BytesIO(content), allow_pickle=False)
+        return np.asarray(array, np.float32)
+    except (ValueError, TypeError, EOFError) as error:
+        raise InputError(f"ROWS: expected an .npy file of numbers, came {error}") from error
+
+
+def _by_name(records: Sequence[Mapping[str, object]], names: Sequence[str]) -> NDArray[np.float32]:
+    values = np.empty((len(records), len(names)), np.float32)
+    for number, record in enumerate(records):
+        for column, name in enumerate(names):
+            if name not in record:
+                raise InputError(f"ROWS: expected a column {name!r}, came {', '.join(map(repr, record))}")
+            try:
+                values[number, column] = float(str(record[name]))
+            except ValueError as error:
+                came = f"{record[name]!r} in row {number + 1}"
+                raise InputError(f"ROWS: expected a number in column {name!r}, came {came}") from error
+    return values
