@@ -35,6 +35,7 @@ def main() -> None:
     """Run the command line; exit 0 when done, 1 when a job failed, 2 when the input was wrong."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a job as Ctrl-C does: its run is closed as KILLED
     try:

@@ -25,15 +25,12 @@ def models(model: Annotated[str | None, typer.Argument(help="Show all versions o
     Example: drivetrain models digits-cnn
     """
     registry = _registry()
-    known = registry.champions()
     if model is not None:
-        _known(model, known)
-    names = [model] if model else sorted(known)
+        _require_known(model, registry)
+    names = [model] if model else sorted(registry.champions())
     rows = [row for name in names for row in registry.versions(name) if model or row.is_champion]
     if not rows:
-        Console().print(
-            "no champions yet; train one with: drivetrain train digits-mlp", highlight=False, soft_wrap=True
-        )
+        Console().print("no champions yet; train one: drivetrain train digits-mlp", highlight=False, soft_wrap=True)
         return
     Console().print(_versions_table(rows))
 
@@ -68,7 +65,7 @@ def promote(model: Model, version: Annotated[int, typer.Argument(min=1, help="Th
     Example: drivetrain promote digits-cnn 3
     """
     registry = _registry()
-    _known(model, registry.champions())
+    _require_known(model, registry)
     known = [int(row.version) for row in registry.versions(model)]
     if version not in known:
         raise InputError(f"VERSION: expected one of {', '.join(map(str, sorted(known)))}, came {version}")
@@ -82,7 +79,7 @@ def rollback(model: Model) -> None:
     Example: drivetrain rollback digits-cnn
     """
     registry = _registry()
-    _known(model, registry.champions())
+    _require_known(model, registry)
     left, restored = registry.rollback(model)
     Console().print(f"{model}: back from version {left} to version {restored}", highlight=False, soft_wrap=True)
 
@@ -94,10 +91,11 @@ def _registry() -> "ModelRegistry":
     return ModelRegistry(mlflow_client(), tracking_uri())
 
 
-def _known(model: str, known: object) -> None:
-    names = sorted(known) if isinstance(known, dict) else []
-    if model not in names:
-        raise InputError(f"MODEL: expected one of {', '.join(names) or 'none yet'}, came {model!r}")
+def _require_known(model: str, registry: "ModelRegistry") -> None:
+    known = registry.champions()
+    if model not in known:
+        expected = f"one of {', '.join(sorted(known))}" if known else "a registered model (there is none yet)"
+        raise InputError(f"MODEL: expected {expected}, came {model!r}")
 
 
 def _versions_table(rows: "list[Version]") -> Table:
