@@ -4,8 +4,17 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipelines.errors import TrackingError
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+_MLFLOW_DEFAULTS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # waits 2, 4 and 8 s; with MLflow's own 7 a dead server takes minutes
+}
 
 
 def home() -> Path:
@@ -25,12 +34,25 @@ def artifact_location(experiment: str) -> str | None:
     return (home() / "artifacts" / experiment).as_uri()
 
 
+def set_mlflow_defaults() -> None:
+    """Quieten MLflow and keep its patience short, unless the user's environment says otherwise.
+
+    MLflow reads most of these when it is imported, so a process calls this first.
+    """
+    for name, value in _MLFLOW_DEFAULTS.items():
+        os.environ.setdefault(name, value)
+
+
 def mlflow_client() -> "MlflowClient":
-    """A client of the store at `tracking_uri()`; makes the embedded folder first."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read by MLflow when it is imported
+    """A client of the store at `tracking_uri()`; makes the embedded folder first. TrackingError for a wrong URI."""
+    set_mlflow_defaults()
     from mlflow import MlflowClient  # noqa: PLC0415 - a second of import that most commands need not pay
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - as above
 
     uri = tracking_uri()
     if uri.startswith("sqlite:///"):
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    try:
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    except MlflowException as error:
+        raise TrackingError(f"MLFLOW_TRACKING_URI: expected a URI that MLflow knows, came {uri!r}") from error

@@ -1,7 +1,6 @@
 """The `drivetrain` command: its subcommands, and what becomes of errors."""
 
 import logging
-import os
 import signal
 import sys
 
@@ -9,6 +8,7 @@ import typer
 from rich.console import Console
 
 from pipelines.errors import DataError, DrivetrainError, ResourceError, SpecError
+from pipelines.home import set_mlflow_defaults
 from services.cli.demo import demo
 from services.cli.errors import InputError
 from services.cli.predict import predict
@@ -33,9 +33,7 @@ for command in (train, models, runs, promote, rollback, serve, predict, ui, reci
 
 def main() -> None:
     """Run the command line; exit 0 when done, 1 when a job failed, 2 when the input was wrong."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    set_mlflow_defaults()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a job as Ctrl-C does: its run is closed as KILLED
     try:

@@ -1,0 +1,1 @@
+"""The gRPC prediction service: answers from whatever the registry calls champion. Neither torch nor ray here."""

@@ -1,0 +1,69 @@
+"""What the service does, whichever transport asks: look up, count, refuse when stopping. Knows no messages."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from services.prediction.errors import ModelNotReadyError, StoppingError
+from services.prediction.follower import Follower
+from services.prediction.repository import IndexRow, Repository, ServedVersion
+
+
+class DataPlane:
+    """The service behind a servicer."""
+
+    def __init__(self, repository: Repository, follower: Follower) -> None:
+        self._repository, self._follower = repository, follower
+        self._stopping = False
+        self.num_active = 0  # requests under way
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the registry has been read, each champion loaded or refused, and the server not stopping."""
+        return self._follower.synced.is_set() and not self._stopping
+
+    @contextmanager
+    def request(self, name: str, version: str) -> Iterator[ServedVersion]:
+        """The version that answers this request, counted in its metrics.
+
+        Raises StoppingError and whatever `Repository.find` raises.
+        """
+        if self._stopping:
+            raise StoppingError
+        served = self._repository.find(name, version)
+        self.num_active += 1
+        self._idle.clear()
+        try:
+            with served.metrics.request():
+                yield served
+        finally:
+            self.num_active -= 1
+            if self.num_active == 0:
+                self._idle.set()
+
+    def model(self, name: str, version: str) -> ServedVersion:
+        """The version that would answer. Raises what `Repository.find` raises."""
+        return self._repository.find(name, version)
+
+    def model_ready(self, name: str, version: str) -> bool:
+        """Whether a request would be run. Raises UnknownModelError, UnknownVersionError or InvalidRequestError."""
+        try:
+            self._repository.find(name, version)
+        except ModelNotReadyError:
+            return False
+        return not self._stopping
+
+    def index(self, *, ready_only: bool) -> list[IndexRow]:
+        """The known models' versions with their state."""
+        return [row for row in self._repository.index() if row.state == "READY" or not ready_only]
+
+    async def load(self, name: str) -> None:
+        """Serve the model's champion as the registry has it now. Raises what `Follower.refresh` raises."""
+        await self._follower.refresh(name)
+
+    async def drain(self) -> None:
+        """Take no more requests, and return when those under way are done."""
+        self._stopping = True
+        await self._idle.wait()

@@ -1,0 +1,74 @@
+"""The Open Inference Protocol on gRPC: each method decodes, calls the data plane, and encodes."""
+
+from importlib.metadata import version
+from typing import Any
+
+import grpc
+from typing_extensions import override
+
+from services.prediction.codec import deadline_s, decode, encode
+from services.prediction.data_plane import DataPlane
+from services.prediction.description import model_metadata, repository_index
+from services.prediction.errors import InvalidRequestError
+from services.prediction.pb import open_inference_pb2 as pb
+from services.prediction.pb import open_inference_pb2_grpc as pb_grpc
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+EXTENSIONS = ["model_repository"]
+
+
+class Servicer(pb_grpc.GRPCInferenceServiceServicer):
+    """GRPCInferenceService over a data plane."""
+
+    def __init__(self, plane: DataPlane, max_request_rows: int) -> None:
+        self._plane, self._max_request_rows = plane, max_request_rows
+
+    @override
+    async def ServerLive(self, request: pb.ServerLiveRequest, context: Context) -> pb.ServerLiveResponse:
+        """Live as soon as it answers."""
+        return pb.ServerLiveResponse(live=True)
+
+    @override
+    async def ServerReady(self, request: pb.ServerReadyRequest, context: Context) -> pb.ServerReadyResponse:
+        """Ready after the first look at the registry."""
+        return pb.ServerReadyResponse(ready=self._plane.ready)
+
+    @override
+    async def ModelReady(self, request: pb.ModelReadyRequest, context: Context) -> pb.ModelReadyResponse:
+        """Whether the model would answer."""
+        return pb.ModelReadyResponse(ready=self._plane.model_ready(request.name, request.version))
+
+    @override
+    async def ServerMetadata(self, request: pb.ServerMetadataRequest, context: Context) -> pb.ServerMetadataResponse:
+        """Name, version and what works beyond the protocol."""
+        return pb.ServerMetadataResponse(name="drivetrain", version=version("drivetrain"), extensions=EXTENSIONS)
+
+    @override
+    async def ModelMetadata(self, request: pb.ModelMetadataRequest, context: Context) -> pb.ModelMetadataResponse:
+        """What the model takes and gives."""
+        return model_metadata(self._plane.model(request.name, request.version))
+
+    @override
+    async def ModelInfer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:
+        """Validate, batch, run."""
+        with self._plane.request(request.model_name, request.model_version) as served:
+            inference = decode(request, served.manifest, self._max_request_rows)
+            deadline = deadline_s(request, context.time_remaining())
+            outputs = await served.batcher.infer(inference.inputs, inference.num_rows, deadline)
+            return encode(request, served.version, served.manifest, inference, outputs)
+
+    @override
+    async def RepositoryIndex(self, request: pb.RepositoryIndexRequest, context: Context) -> pb.RepositoryIndexResponse:
+        """Every known model; with `ready`, only what answers."""
+        return repository_index(self._plane.index(ready_only=request.ready))
+
+    @override
+    async def RepositoryModelLoad(
+        self, request: pb.RepositoryModelLoadRequest, context: Context
+    ) -> pb.RepositoryModelLoadResponse:
+        """Serve the champion of the registry now."""
+        if request.parameters:
+            raise InvalidRequestError("parameters", "none: models come from the registry", f"{len(request.parameters)}")
+        await self._plane.load(request.model_name)
+        return pb.RepositoryModelLoadResponse()

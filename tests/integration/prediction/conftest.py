@@ -1,0 +1,20 @@
+"""Stores for the tests of the prediction service."""
+
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.integration.prediction.store import Store
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def store(tmp_path: Path, empty_database: Path) -> Store:
+    return Store(tmp_path, empty_database)

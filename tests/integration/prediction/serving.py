@@ -1,0 +1,118 @@
+"""A real server on free ports with a real generated stub on it."""
+
+from __future__ import annotations  # the asynchronous stub exists in the checker only
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import grpc
+import numpy as np
+from grpc_health.v1 import health_pb2
+
+from services.prediction.follower import VersionSource
+from services.prediction.pb import open_inference_pb2 as pb
+from services.prediction.pb.open_inference_pb2_grpc import GRPCInferenceServiceStub
+from services.prediction.server import PredictionServer, build
+from services.prediction.settings import Settings
+from tests.unit.prediction.graphs import FloatArray
+
+if TYPE_CHECKING:
+    from services.prediction.pb.open_inference_pb2_grpc import GRPCInferenceServiceAsyncStub
+
+ROW = np.array([[0.25, -0.5, 1.0]], np.float32)
+Metadata = Sequence[tuple[str, str]]
+
+
+@dataclass
+class Serving:
+    """A running server and a client of it."""
+
+    server: PredictionServer
+    channel: grpc.aio.Channel
+    stub: GRPCInferenceServiceAsyncStub
+
+    async def index(self) -> list[tuple[str, str, str]]:
+        """Name, version and state of what the server knows."""
+        answer = await self.stub.RepositoryIndex(pb.RepositoryIndexRequest())
+        return [(row.name, row.version, row.state) for row in answer.models]
+
+    async def reason(self, model: str, version: str) -> str:
+        """Why the index says that the version is unavailable; empty if it does not list it."""
+        answer = await self.stub.RepositoryIndex(pb.RepositoryIndexRequest())
+        return "".join(row.reason for row in answer.models if (row.name, row.version) == (model, version))
+
+    async def load(self, model: str, metadata: Metadata = ()) -> None:
+        """Ask the server to read the model's champion now."""
+        await self.stub.RepositoryModelLoad(pb.RepositoryModelLoadRequest(model_name=model), metadata=metadata)
+
+    async def is_healthy(self, service: str = "") -> bool:
+        """Whether the standard health service says SERVING."""
+        check = self.channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+        answer = await check(health_pb2.HealthCheckRequest(service=service))
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    async def scrape(self) -> str:
+        """The metrics page."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.server.metrics_port)
+        writer.write(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        page = (await reader.read()).decode()
+        writer.close()
+        await writer.wait_closed()
+        return page
+
+
+@asynccontextmanager
+async def serving(source: VersionSource, *, ready: bool = True, **settings: object) -> AsyncIterator[Serving]:
+    """A server over `source`; `ready` waits for its first look at the registry."""
+    defaults: dict[str, object] = {"port": 0, "metrics_port": 0, "poll_interval_s": 0.02}
+    server = build(Settings.model_validate(defaults | settings), source)
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            stub = GRPCInferenceServiceStub(channel)
+            started = Serving(server, channel, stub)
+            if ready:
+                await eventually(lambda: _is_ready(stub))
+            yield started
+    finally:
+        await server.stop(grace_s=5)
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], within_s: float = 15) -> None:
+    """Return as soon as the condition holds; fail if it does not within the time."""
+    until_s = time.monotonic() + within_s
+    while not await condition():
+        assert time.monotonic() < until_s, f"not within {within_s} s"
+        await asyncio.sleep(0.01)
+
+
+def raw_request(model: str, features: FloatArray = ROW, version: str = "") -> pb.ModelInferRequest:
+    """A request with the features as raw contents, as tritonclient sends it."""
+    request = pb.ModelInferRequest(model_name=model, model_version=version, raw_input_contents=[features.tobytes()])
+    request.inputs.add(name="features", datatype="FP32", shape=features.shape)
+    return request
+
+
+def typed_request(model: str, features: FloatArray = ROW) -> pb.ModelInferRequest:
+    """A request with the features as typed contents."""
+    request = pb.ModelInferRequest(model_name=model)
+    tensor = request.inputs.add(name="features", datatype="FP32", shape=features.shape)
+    tensor.contents.fp32_contents.extend(features.ravel().tolist())
+    return request
+
+
+def raw_probabilities(answer: pb.ModelInferResponse) -> FloatArray:
+    """The first output of a raw answer, `(rows, 2)`."""
+    return np.frombuffer(answer.raw_output_contents[0], np.float32).reshape(answer.outputs[0].shape)
+
+
+async def _is_ready(stub: GRPCInferenceServiceAsyncStub) -> bool:
+    return (await stub.ServerReady(pb.ServerReadyRequest())).ready

@@ -1,0 +1,70 @@
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import RegistryError
+from pipelines.registry.package import Package
+from services.prediction.batcher import Batcher
+from services.prediction.data_plane import DataPlane
+from services.prediction.errors import StoppingError, UnknownModelError
+from services.prediction.follower import Follower
+from services.prediction.metrics import Metrics
+from services.prediction.model import load
+from services.prediction.repository import Repository, ServedVersion
+from tests.unit.prediction.graphs import manifest, package
+
+
+class Away:
+    """A registry that is away."""
+
+    def champions(self) -> dict[str, str | None]:
+        raise RegistryError("away")
+
+    def fetch(self, model: str, version: str, directory: Path) -> Package:
+        raise RegistryError(f"cannot fetch {model} {version} into {directory}")
+
+
+@pytest.fixture
+def plane() -> DataPlane:
+    metrics, repository = Metrics(), Repository()
+
+    def load_version(name: str, version: str, fetched: Package) -> ServedVersion:
+        counts = metrics.of_version(name, version)
+        batcher = Batcher(load(name, version, fetched, 1, 4), ThreadPoolExecutor(1), counts, 4, 4)
+        return ServedVersion(name, version, manifest(name), batcher, counts)
+
+    repository.swap(load_version("digits", "1", package("digits")))
+    return DataPlane(repository, Follower(Away(), repository, load_version, metrics, 60))
+
+
+async def test_draining_refuses_the_new_and_waits_for_those_under_way(plane: DataPlane) -> None:
+    with plane.request("digits", ""):
+        draining = asyncio.create_task(plane.drain())
+        await asyncio.sleep(0)
+        with pytest.raises(StoppingError), plane.request("digits", ""):
+            pass
+        assert not plane.model_ready("digits", "")
+        assert not draining.done()
+    await draining
+
+
+async def test_draining_an_idle_server_does_not_wait(plane: DataPlane) -> None:
+    async with asyncio.timeout(0):
+        await plane.drain()
+
+
+async def test_a_failed_request_is_counted_and_is_under_way_no_more(plane: DataPlane) -> None:
+    with pytest.raises(KeyError), plane.request("digits", "") as served:
+        raise KeyError
+    assert served.metrics.failures == {"OTHER": 1}
+    await plane.drain()
+
+
+async def test_ready(plane: DataPlane) -> None:
+    assert not plane.ready, "the registry was not read yet"
+    assert plane.model_ready("digits", "1")
+    with pytest.raises(UnknownModelError):
+        plane.model_ready("other", "")
+    assert [row.name for row in plane.index(ready_only=True)] == ["digits"]

@@ -1,0 +1,24 @@
+"""What importing costs: the server drags in neither torch nor ray, the command next to nothing."""
+
+import subprocess
+import sys
+
+import pytest
+
+
+def loaded_by(module: str) -> set[str]:
+    """Top-level packages that importing `module` brings into a fresh interpreter."""
+    code = f"import {module}, sys; print(*{{name.split('.')[0] for name in sys.modules}})"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    return set(result.stdout.split())
+
+
+def test_the_server_needs_neither_torch_nor_ray() -> None:
+    loaded = loaded_by("services.prediction.server")
+    assert "onnxruntime" in loaded
+    assert not loaded & {"torch", "ray"}
+
+
+@pytest.mark.parametrize("module", ["services.prediction", "services.prediction.command"])
+def test_the_command_is_cheap_to_import(module: str) -> None:
+    assert not loaded_by(module) & {"torch", "ray", "grpc", "mlflow", "onnxruntime", "numpy", "pydantic"}
