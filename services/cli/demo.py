@@ -48,7 +48,7 @@ def demo() -> None:
     from services.cli.client import PredictionClient
 
     outcomes = _train(console)
-    with _prediction_service() as address, PredictionClient(address) as client:
+    with prediction_service() as address, PredictionClient(address) as client:
         console.print(f"\nstarting the prediction service at {address}", highlight=False, soft_wrap=True)
         with console.status("waiting for the champions"):
             _await_versions(client, outcomes)
@@ -77,7 +77,7 @@ def _train(console: Console) -> "list[Outcome]":
 
 
 @contextmanager
-def _prediction_service() -> Iterator[str]:
+def prediction_service() -> Iterator[str]:
     """`drivetrain serve` as a process of its own, on free ports; ended with the block."""
     from pipelines.home import home
 
