@@ -7,6 +7,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from services.cli.tables import print_table
+
 if TYPE_CHECKING:
     from services.cli.client import Answer
 
@@ -41,9 +43,8 @@ def predict(
         probability = [f"{prediction['probability']:.4f}"] if description.labels else []
         shown = prediction["prediction"]
         table.add_row(str(number), f"{shown:.6g}" if isinstance(shown, float) else str(shown), *probability)
-    console = Console()
-    console.print(f"{model}, version {answer.version}", highlight=False, soft_wrap=True)
-    console.print(table)
+    Console().print(f"{model}, version {answer.version}", highlight=False, soft_wrap=True)
+    print_table(table)
 
 
 def read_answer(answer: "Answer", labels: tuple[str, ...]) -> list[dict[str, object]]:

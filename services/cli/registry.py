@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cli.errors import InputError
+from services.cli.tables import print_table
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -32,7 +33,7 @@ def models(model: Annotated[str | None, typer.Argument(help="Show all versions o
     if not rows:
         Console().print("no champions yet; train one: drivetrain train digits-mlp", highlight=False, soft_wrap=True)
         return
-    Console().print(_versions_table(rows))
+    print_table(_versions_table(rows))
 
 
 def runs(
@@ -56,7 +57,7 @@ def runs(
         found = client.search_runs([experiment.experiment_id], max_results=limit, order_by=["start_time DESC"])
     except MlflowException as error:
         raise RegistryError(f"cannot list the runs of {model!r}: {error.message}") from error
-    Console().print(_runs_table(found))
+    print_table(_runs_table(found))
 
 
 def promote(model: Model, version: Annotated[int, typer.Argument(min=1, help="The version to serve.")]) -> None:

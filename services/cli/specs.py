@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cli.errors import InputError
+from services.cli.tables import print_table
 
 
 def recipes() -> None:
@@ -21,7 +22,7 @@ def recipes() -> None:
     table = Table("recipe", "what it is", box=None)
     for name, text in read_recipes().items():
         table.add_row(name, text.splitlines()[0].lstrip("# "))
-    Console().print(table)
+    print_table(table)
 
 
 def init(
