@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from pipelines.evaluation.metrics import Evaluation, confusion_matrix
 from pipelines.training.loop import EpochReport
@@ -39,6 +40,7 @@ def _losses(reports: Sequence[EpochReport]) -> Figure:
     if best is not None:
         axes.axvline(best, color="grey", linewidth=0.8, label=f"best epoch ({best})")
     axes.set(xlabel="epoch", ylabel="loss", title="Loss by epoch", yscale="log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
     return figure
 

@@ -121,9 +121,9 @@ def run_epoch(
         for number, rows in enumerate(update.chunks, start=1):
             chunk, last = rows.to(device), number == len(update.chunks)
             with nullcontext() if last or optimizer is None else team.local(model):
-                outputs = model(part.features[chunk])
-                losses = objective.per_row(outputs, part.targets[chunk])
-                sums = sums + tally(task, outputs.detach(), part.targets[chunk], losses.detach())
+                outputs, targets = model(part.features[chunk]), part.targets[chunk]
+                losses = objective.per_row(outputs, targets)
+                sums = sums + tally(task, outputs.detach(), targets, losses.detach())
                 if optimizer is not None:
                     # The team averages over its workers; times its size, that is the sum over all rows of the update.
                     loss = losses.sum() * (team.size / update.num_rows)
