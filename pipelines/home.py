@@ -19,7 +19,7 @@ _MLFLOW_DEFAULTS = {
 
 def home() -> Path:
     """Folder of the embedded state: `DRIVETRAIN_HOME`, by default `.drivetrain` in the working directory."""
-    return Path(os.environ.get("DRIVETRAIN_HOME", ".drivetrain")).absolute()
+    return Path(os.environ.get("DRIVETRAIN_HOME") or ".drivetrain").absolute()
 
 
 def tracking_uri() -> str:
@@ -46,8 +46,9 @@ def set_mlflow_defaults() -> None:
 def mlflow_client() -> "MlflowClient":
     """A client of the store at `tracking_uri()`; makes the embedded folder first. TrackingError for a wrong URI."""
     set_mlflow_defaults()
-    from mlflow import MlflowClient  # noqa: PLC0415 - a second of import that most commands need not pay
-    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - as above
+    # Seconds of import that most commands need not pay.
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
 
     uri = tracking_uri()
     if uri.startswith("sqlite:///"):

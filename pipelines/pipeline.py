@@ -68,7 +68,7 @@ def run_pipeline(spec: TrainingSpec, watcher: Watcher) -> Outcome:
         check_resources(spec.compute)
         watcher.stage("opening the MLflow run")
         client = mlflow_client()
-        with open_run(client, spec.name) as run, TemporaryDirectory() as temporary:
+        with TemporaryDirectory() as temporary, open_run(client, spec.name) as run:  # closing may still read files
             folder = Path(temporary)
             _record_inputs(run, spec, dataset, folder)
             watcher.stage("starting workers")

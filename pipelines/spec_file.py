@@ -48,7 +48,7 @@ def parse_yaml(text: str, source: str) -> dict[str, Any]:
     """Parse YAML into a mapping; `source` names the text in an error. Raises SpecError."""
     try:
         tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: an impossible date
         raise SpecError(Mismatch(source, "valid YAML", " ".join(str(error).split()))) from error
     if tree is None:
         return {}
@@ -101,7 +101,7 @@ def _apply(tree: dict[str, Any], override: str) -> None:
         tree = inner
     try:
         tree[key] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise SpecError(Mismatch(f"--set {path}", "a YAML value", repr(text))) from error
 
 
@@ -124,6 +124,14 @@ def _explain(error: ErrorDetails) -> Mismatch:
             return Mismatch(path, f"a text that matches {context['pattern']}", came)
         case "model_type" | "model_attributes_type":
             return Mismatch(path, "a mapping", came)
+        case "tuple_type":
+            return Mismatch(path, "a list", came)
+        case "too_short":
+            return Mismatch(path, f"at least {context['min_length']} in the list", came)
+        case "too_long":
+            return Mismatch(path, f"at most {context['max_length']} in the list", came)
+        case "path_type":
+            return Mismatch(path, "a path", came)
         case "invalid_key":
             return Mismatch(path, "a text as key", came)
         case _:

@@ -49,6 +49,7 @@ class Run:
         self.run_id = run_id
         self.experiment_id = experiment_id
         self._pending: list[Metric] = []
+        self._missed: list[tuple[str, Callable[[], object]]] = []
         self._flushed_at = 0.0
 
     def log_metrics(self, metrics: dict[str, float], step: int) -> None:
@@ -57,14 +58,15 @@ class Run:
         self._pending += [Metric(key, value, now_ms, step) for key, value in metrics.items()]
         if time.monotonic() - self._flushed_at >= _FLUSH_EVERY_S:
             self._flushed_at = time.monotonic()
-            self._attempt("write metrics", self._flush)
+            if self._attempt("write metrics", self._flush):
+                self._catch_up()
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
-        """Copy a file into the run's artifacts; a fault is logged and does not stop the job."""
-        self._attempt(f"keep {path.name}", lambda: self._client.log_artifact(self.run_id, str(path), folder))
+        """Copy a file, which stays until the run is closed, into the run's artifacts; a fault is retried later."""
+        self._attempt_or_keep(f"keep {path.name}", lambda: self._client.log_artifact(self.run_id, str(path), folder))
 
     def log_dataset(self, dataset: Dataset) -> None:
-        """Record the dataset as the run's input, with digest and schema."""
+        """Record the dataset as the run's input, with digest and schema; a fault is retried later."""
         entry = MlflowDataset(
             name=dataset.origin,
             digest=dataset.digest,
@@ -76,14 +78,14 @@ class Run:
             ),
         )
         given = DatasetInput(entry, [InputTag("mlflow.data.context", "training")])
-        self._attempt("record the dataset", lambda: self._client.log_inputs(self.run_id, [given]))
+        self._attempt_or_keep("record the dataset", lambda: self._client.log_inputs(self.run_id, [given]))
 
     def log_params(self, params: Mapping[str, str]) -> None:
-        """Write parameters, such as the flattened spec; a fault is logged and does not stop the job."""
+        """Write parameters, such as the flattened spec; a fault is retried later."""
         entries = [Param(key, value[:_MAX_PARAM_CHARS]) for key, value in params.items()]
         for start in range(0, len(entries), _PARAMS_A_BATCH):
             batch = entries[start : start + _PARAMS_A_BATCH]
-            self._attempt("write parameters", partial(self._client.log_batch, self.run_id, params=batch))
+            self._attempt_or_keep("write parameters", partial(self._client.log_batch, self.run_id, params=batch))
 
     def close(self, status: RunStatus, reason: str | None = None) -> None:
         """Write what is pending, the reason of a failure, and the status; outlasts an outage of up to a minute.
@@ -91,13 +93,14 @@ class Run:
         Raises TrackingError if the server stays away.
         """
         if reason:
-            self._attempt(
+            self._attempt_or_keep(
                 "tag the reason", partial(self._client.set_tag, self.run_id, FAILURE_TAG, reason[:_MAX_TAG_CHARS])
             )
         deadline = time.monotonic() + _PATIENCE_S
         while True:
             try:
                 self._flush()
+                self._catch_up()
                 self._client.set_terminated(self.run_id, status)
             except MlflowException as error:
                 if time.monotonic() > deadline:
@@ -112,11 +115,22 @@ class Run:
             self._client.log_batch(self.run_id, metrics=batch)
             del self._pending[: len(batch)]
 
-    def _attempt(self, action: str, call: Callable[[], object]) -> None:
+    def _catch_up(self) -> None:
+        """Try again what failed earlier, each once."""
+        self._missed = [(action, call) for action, call in self._missed if not self._attempt(action, call)]
+
+    def _attempt_or_keep(self, action: str, call: Callable[[], object]) -> None:
+        if not self._attempt(action, call):
+            self._missed.append((action, call))
+
+    def _attempt(self, action: str, call: Callable[[], object]) -> bool:
+        """Whether the call went well; a fault is logged and does not stop the job."""
         try:
             call()
         except (MlflowException, OSError) as error:
             _log.warning("MLflow: could not %s (%s); the job goes on", action, error)
+            return False
+        return True
 
 
 @contextmanager

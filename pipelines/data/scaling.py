@@ -24,7 +24,7 @@ class Scaling:
         axes = tuple(axis for axis in range(rows.ndim) if axis != feature_axis)
         mean = rows.mean(axis=axes, dtype=np.float64, keepdims=True)[0]
         deviation = rows.std(axis=axes, dtype=np.float64, keepdims=True)[0]
-        deviation[deviation < 1e-12 * np.maximum(1, np.abs(mean))] = 1
+        deviation[deviation <= 1e-12 * np.abs(mean)] = 1
         if rows.ndim == 3:  # the time axis stays open: sequences of any length are served
             mean, deviation = mean[0], deviation[0]
         return cls(mean.astype(np.float32), deviation.astype(np.float32))

@@ -1,6 +1,6 @@
 """Where rows come from. Each source gives a `Table` and refuses, by name, what training could not use."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def read_table(source: SklearnSource | SyntheticSource | TableSource | NpzSource
         case SyntheticSource():
             return _synthetic(source, task, seed)
         case CsvSource():
-            return _columns(source, _read_file(source.path, pd.read_csv))
+            return _columns(source, _read_file(source.path, _read_csv))
         case ParquetSource():
             return _columns(source, _read_file(source.path, pd.read_parquet))
         case NpzSource():
@@ -82,6 +82,13 @@ def _read_file(path: Path, read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame
         raise DataError("data.path", f"a readable {path.suffix.lstrip('.') or 'table'} file", str(error)) from error
 
 
+def _read_csv(path: Path) -> pd.DataFrame:
+    frame = pd.read_csv(path)
+    if len(frame) and not isinstance(frame.index, pd.RangeIndex):  # pandas took the first column for row names
+        raise ValueError("rows with more values than the header has names")
+    return frame
+
+
 def _columns(source: TableSource, frame: pd.DataFrame) -> Table:
     if source.target not in frame.columns:
         raise DataError("data.target", f"one of the columns {_listed(frame.columns)}", repr(source.target))
@@ -101,12 +108,21 @@ def _columns(source: TableSource, frame: pd.DataFrame) -> Table:
 
 def _numbers(name: str, column: "pd.Series[Any]") -> NDArray[np.float32]:
     _refuse_gaps(name, column)
+    if column.dtype.kind in "mM":
+        raise DataError("data.features", f"finite numbers in column {name!r}", f"times ({column.dtype})")
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
-    wrong = np.flatnonzero(~np.isfinite(numbers.astype(np.float32)))
+    single = _to_float32(numbers)
+    wrong = np.flatnonzero(~np.isfinite(single))
     if wrong.size:
-        place = f"{column.iloc[wrong[0]]!r} in row {wrong[0] + 1}"
+        value = column.iloc[wrong[0]]
+        place = f"{repr(value) if isinstance(value, str) else value} in row {wrong[0] + 1}"
         raise DataError("data.features", f"finite numbers in column {name!r}", f"{place}{_and_more(wrong.size)}")
-    return numbers.astype(np.float32)
+    return single
+
+
+def _to_float32(numbers: NDArray[Any]) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # what float32 cannot hold turns infinite, and is refused as such
+        return numbers.astype(np.float32)
 
 
 def _refuse_gaps(name: str, column: "pd.Series[Any]") -> None:
@@ -120,9 +136,8 @@ def _npz(source: NpzSource) -> Table:
     if not source.path.is_file():
         raise DataError("data.path", "an existing file", f"{str(source.path)!r}, which is not one")
     try:
-        with np.load(source.path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, BadZipFile) as error:
+        arrays = _read_archive(source.path)
+    except (ValueError, OSError, EOFError, BadZipFile) as error:
         raise DataError("data.path", "an npz archive of plain arrays", str(error)) from error
     for field, name in (("data.features", source.features), ("data.target", source.target)):
         if name not in arrays:
@@ -136,10 +151,18 @@ def _npz(source: NpzSource) -> Table:
     )
 
 
+def _read_archive(path: Path) -> dict[str, NDArray[Any]]:
+    with path.open("rb") as file:
+        archive = np.load(file, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise BadZipFile("a single array without a name")
+        return {name: np.asarray(archive[name]) for name in archive.files}
+
+
 def _finite(name: str, array: NDArray[Any]) -> NDArray[np.float32]:
     if array.dtype.kind not in "biuf":
         raise DataError("data.features", f"numbers in the array {name!r}", str(array.dtype))
-    numbers = array.astype(np.float32)
+    numbers = _to_float32(array)
     _refuse_wrong_rows(name, ~np.isfinite(numbers))
     return numbers
 
@@ -161,6 +184,6 @@ def _and_more(count: int) -> str:
     return f" and in {count - 1} more" if count > 1 else ""
 
 
-def _listed(names: Any, limit: int = 12) -> str:  # noqa: ANN401 - any iterable of names, pandas' Index among them
+def _listed(names: Iterable[object], limit: int = 12) -> str:
     texts = [repr(str(name)) for name in names]
     return ", ".join(texts[:limit]) + (f" and {len(texts) - limit} more" if len(texts) > limit else "")

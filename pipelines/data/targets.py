@@ -13,6 +13,9 @@ from pipelines.spec import Task
 MIN_ROWS_A_CLASS = 3
 """One for each part of the split."""
 
+MAX_WHOLE_NUMBER = 2.0**53
+"""Up to here a float tells every whole number from its neighbours."""
+
 
 @dataclass(frozen=True)
 class Targets:
@@ -30,7 +33,7 @@ def encode_target(table: Table, task: Task) -> Targets:
 def _classes(table: Table) -> Targets:
     target = table.target
     if target.dtype.kind == "f":
-        broken = np.flatnonzero(target != np.floor(target))
+        broken = np.flatnonzero((target != np.floor(target)) | (np.abs(target) > MAX_WHOLE_NUMBER))
         if broken.size:
             came = f"the quantity {target[broken[0]]:g} in row {broken[0] + 1} (loss.name mse fits quantities)"
             raise DataError("data.target", f"classes in column {table.target_name!r}: texts or whole numbers", came)
@@ -56,7 +59,8 @@ def _quantities(table: Table) -> Targets:
     if table.target.dtype.kind not in "iuf":
         came = f"{str(table.target[0])!r} (loss.name cross_entropy fits classes)"
         raise DataError("data.target", f"numbers in column {table.target_name!r}", came)
-    values = table.target.astype(np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold turns infinite, and is refused as such
+        values = table.target.astype(np.float32)
     if not np.isfinite(values).all():
         raise DataError("data.target", f"finite numbers in column {table.target_name!r}", "an infinite one")
     return Targets(values, ())

@@ -39,7 +39,8 @@ def _losses(reports: Sequence[EpochReport]) -> Figure:
     best = max((report.epoch for report in reports if report.best), default=None)
     if best is not None:
         axes.axvline(best, color="grey", linewidth=0.8, label=f"best epoch ({best})")
-    axes.set(xlabel="epoch", ylabel="loss", title="Loss by epoch", yscale="log")
+    lowest = min((min(report.train.loss, report.validation.loss) for report in reports), default=0.0)
+    axes.set(xlabel="epoch", ylabel="loss", title="Loss by epoch", yscale="log" if lowest > 0 else "linear")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
     return figure
@@ -56,8 +57,9 @@ def _confusion(test: Evaluation, labels: Sequence[str]) -> Figure:
     )
     if len(labels) <= _MAX_NAMED_CLASSES:
         ticks = np.arange(len(labels))
-        axes.set_xticks(ticks, labels, rotation=45, ha="right")
-        axes.set_yticks(ticks, labels)
+        names = [_literal(label) for label in labels]
+        axes.set_xticks(ticks, names, rotation=45, ha="right")
+        axes.set_yticks(ticks, names)
         for (row, column), count in np.ndenumerate(counts):
             color = "white" if count > counts.max() / 2 else "black"
             axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=8)
@@ -70,5 +72,11 @@ def _predicted_against_actual(test: Evaluation, target: str) -> Figure:
     low, high = float(np.min([test.truth, test.predicted])), float(np.max([test.truth, test.predicted]))
     axes.plot([low, high], [low, high], color="grey", linewidth=0.8)
     axes.scatter(test.truth, test.predicted, s=12, alpha=0.6)
-    axes.set(xlabel=f"actual {target}", ylabel=f"predicted {target}", title=f"Test rows (R² {test.metrics['r2']:.3f})")
+    name = _literal(target)
+    axes.set(xlabel=f"actual {name}", ylabel=f"predicted {name}", title=f"Test rows (R² {test.metrics['r2']:.3f})")
     return figure
+
+
+def _literal(text: str) -> str:
+    """Keep Matplotlib from reading a name with dollar signs as a formula."""
+    return text.replace("$", r"\$")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from onnxscript import FLOAT
 from onnxscript import opset20 as op
 from torch import Tensor, nn
 
@@ -33,11 +34,11 @@ class OnnxRecurrence(nn.Module):
             self.register_buffer(f"r{layer}", r)
             self.register_buffer(f"b{layer}", torch.cat([bias_w, bias_r], dim=1))
 
-    def forward(self, x_BTF: Tensor) -> tuple[Tensor, None]:  # noqa: N803 - the suffix spells the shape
+    def forward(self, x_BTF: Tensor) -> tuple[Tensor, None]:
         """(B, T, F) → (B, T, H), shaped like a torch recurrent module's result."""
         for layer in range(self.num_layers):
             w, r, b = (getattr(self, f"{name}{layer}") for name in "wrb")
-            x_BTF = _recurrent_layer(x_BTF, w, r, b, self.mode, self.hidden_size)  # noqa: N806
+            x_BTF = _recurrent_layer(x_BTF, w, r, b, self.mode, self.hidden_size)
         return x_BTF, None
 
     def _in_onnx_order(self, parameter: Tensor) -> Tensor:
@@ -52,12 +53,12 @@ def _recurrent_layer(x: Tensor, w: Tensor, r: Tensor, b: Tensor, mode: str, hidd
 
 
 @_recurrent_layer.register_fake
-def _(x: Tensor, *parameters: Any) -> Tensor:  # noqa: ANN401 - as the operator above has them
-    return x.new_empty(x.shape[0], x.shape[1], parameters[-1])
+def _(x: Tensor, *parameters: Tensor | str | int) -> Tensor:
+    return x.new_empty(x.shape[0], x.shape[1], int(parameters[-1]))
 
 
-def _to_onnx(x, w, r, b, mode: str, hidden_size: int):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202 - onnxscript reads untyped tensors
-    x_TBF = op.Transpose(x, perm=[1, 0, 2])  # noqa: N806 - the suffix spells the shape
+def _to_onnx(x: FLOAT, w: FLOAT, r: FLOAT, b: FLOAT, mode: str, hidden_size: int) -> FLOAT:
+    x_TBF = op.Transpose(x, perm=[1, 0, 2])
     match mode:
         case "LSTM":
             states, _, _ = op.LSTM(x_TBF, w, r, b, hidden_size=hidden_size)

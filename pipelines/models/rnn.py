@@ -17,9 +17,9 @@ class RecurrentNetwork(nn.Module):
         self.head = nn.Linear(recurrent.hidden_size, outputs)
         initialise(self.head, None)
 
-    def forward(self, x_BTF: Tensor) -> Tensor:  # noqa: N803 - the suffix spells the shape
+    def forward(self, x_BTF: Tensor) -> Tensor:
         """(B, T, F) → (B, outputs)."""
-        states_BTH, _ = self.recurrent(x_BTF)  # noqa: N806 - the suffix spells the shape
+        states_BTH, _ = self.recurrent(x_BTF)
         return torch.as_tensor(self.head(states_BTH[:, -1]))
 
 

@@ -84,12 +84,12 @@ class ModelRegistry:
     def create_version(
         self, manifest: Manifest, logged: "LoggedModel", manifest_sha256: str, score: Score, decision: Decision
     ) -> str:
-        """Register a logged model, with the promotion decision as tags; return the version."""
+        """Register a logged model, with score and reason of the decision as tags; return the version."""
         tags = {
             MANIFEST_TAG: manifest_sha256,
             METRIC_TAG: score.metric,
             VALUE_TAG: repr(score.value),
-            PROMOTED_TAG: str(decision.promote).lower(),
+            PROMOTED_TAG: "false",  # until `promote` has moved the alias
             REASON_TAG: decision.reason,
         }
         with translated(f"register a version of {manifest.model!r}"):

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Self
 from zipfile import BadZipFile
@@ -52,7 +53,8 @@ class Golden:
             scale = max(1.0, float(np.abs(expected).max(initial=0)))
             difference = float(np.abs(came.astype(np.float64) - expected.astype(np.float64)).max(initial=0))
             allowed = GOLDEN_ATOL * scale if expected.dtype.kind == "f" else 0.0
-            if not difference <= allowed:  # also catches NaN
+            close = difference <= allowed if allowed else np.array_equal(came, expected)
+            if not close:  # NaN is not close to anything
                 raise PackageError(f"golden rows: output {name!r} is off by {difference:.3g}, allowed is {allowed:.3g}")
 
 
@@ -82,7 +84,7 @@ def seal(directory: Path, manifest: Manifest) -> str:
     files = {
         path.relative_to(directory).as_posix(): sha256(path.read_bytes())
         for path in sorted(directory.rglob("*"))
-        if path.is_file() and path.name != MANIFEST_FILE
+        if path.is_file() and path != directory / MANIFEST_FILE
     }
     content = manifest.model_copy(update={"files": files}).model_dump_json(indent=2).encode()
     (directory / MANIFEST_FILE).write_bytes(content)
@@ -103,7 +105,7 @@ def open_package(directory: Path, manifest_sha256: str) -> Package:
         if required not in manifest.files:
             raise PackageError(f"{MANIFEST_FILE} lists no {required}")
     contents = {name: _read(directory, name, expected) for name, expected in manifest.files.items()}
-    return Package(manifest, contents[MODEL_FILE], _read_golden(directory))
+    return Package(manifest, contents[MODEL_FILE], _read_golden(contents[GOLDEN_FILE]))
 
 
 def _read(directory: Path, name: str, expected_sha256: str) -> bytes:
@@ -119,14 +121,14 @@ def _read(directory: Path, name: str, expected_sha256: str) -> bytes:
     return content
 
 
-def _read_golden(directory: Path) -> Golden:
+def _read_golden(content: bytes) -> Golden:
     sides: dict[str, dict[str, NDArray[np.generic]]] = {"input": {}, "output": {}}
     try:
-        with np.load(directory / GOLDEN_FILE, allow_pickle=False) as arrays:
+        with np.load(BytesIO(content), allow_pickle=False) as arrays:
             for key in arrays.files:
                 side, _, name = key.partition("/")
                 sides[side][name] = arrays[key]
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+    except (OSError, EOFError, ValueError, TypeError, KeyError, BadZipFile) as error:
         raise PackageError(f"{GOLDEN_FILE} cannot be read: {error}") from error
     if not sides["input"] or not sides["output"]:
         raise PackageError(f"{GOLDEN_FILE} holds no rows")

@@ -1,6 +1,7 @@
 """From a trained model to a registered version: written, sealed, verified, logged, and only then registered."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copy
@@ -12,6 +13,7 @@ import onnx
 import onnxruntime
 from mlflow import MlflowClient
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
+from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import Schema, TensorSpec
 from numpy.typing import NDArray
@@ -70,7 +72,8 @@ def publish(
                 client.log_model_artifacts(logged.model_id, str(Path(temporary) / "model"))
                 client.log_outputs(manifest.run_id, [LoggedModelOutput(logged.model_id, step=0)])
     except BaseException:
-        client.finalize_logged_model(logged.model_id, LoggedModelStatus.FAILED)
+        with suppress(MlflowException):  # what went wrong before says more
+            client.finalize_logged_model(logged.model_id, LoggedModelStatus.FAILED)
         raise
     with translated(f"log the model {manifest.model!r}"):
         client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)

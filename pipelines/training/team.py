@@ -17,7 +17,7 @@ class Team(Protocol):
     def wrap(self, network: nn.Module) -> nn.Module:
         """The network to run forward and backward, its gradients averaged over the workers."""
 
-    def local(self, network: nn.Module) -> AbstractContextManager[None]:
+    def local(self, network: nn.Module, /) -> AbstractContextManager[None]:
         """Within it, backward passes of a wrapped network accumulate here without meeting the others."""
 
     def total(self, sums: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ class Solo:
         """The network itself."""
         return network
 
-    def local(self, network: nn.Module) -> AbstractContextManager[None]:  # noqa: ARG002 - as Team has it
+    def local(self, _: nn.Module, /) -> AbstractContextManager[None]:
         """Nobody to meet."""
         return nullcontext()
 
@@ -52,7 +52,7 @@ class DistributedTeam:
         """Averages gradients in the backward pass (DistributedDataParallel)."""
         return DistributedDataParallel(network)
 
-    def local(self, network: nn.Module) -> AbstractContextManager[None]:
+    def local(self, network: nn.Module, /) -> AbstractContextManager[None]:
         """Puts the averaging off to the next backward pass."""
         if not isinstance(network, DistributedDataParallel):
             raise TypeError("only a wrapped network has gradients to average")

@@ -81,8 +81,9 @@ class Worker:
 
 def train_rank(config: dict[str, Any]) -> None:
     """One worker of several, as Ray Train calls it: `config` has the `job`'s reference and the queue of `events`."""
-    from ray import get  # noqa: PLC0415 - Ray's modules take seconds that a lone worker need not spend
-    from ray.train.torch import get_device  # noqa: PLC0415
+    # Ray's modules take seconds that a lone worker need not spend.
+    from ray import get
+    from ray.train.torch import get_device
 
     team = DistributedTeam()
     for event in train(get(config["job"]), team, get_device()):

@@ -6,6 +6,7 @@ import sys
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from pipelines.errors import DataError, DrivetrainError, ResourceError, SpecError
 from pipelines.home import set_mlflow_defaults
@@ -39,5 +40,5 @@ def main() -> None:
     try:
         app()
     except DrivetrainError as error:
-        Console(stderr=True, soft_wrap=True).print("[bold red]error:[/]", str(error), highlight=False, markup=True)
+        Console(stderr=True, soft_wrap=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
         sys.exit(2 if isinstance(error, USER_ERRORS) else 1)

@@ -27,7 +27,8 @@ def read_rows(source: str, description: Description) -> NDArray[np.float32]:
         content = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:
         raise InputError(f"ROWS: expected a readable file, came {source!r} ({error.strerror})") from error
-    values = readers[suffix](content, description.feature_names)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused as such
+        values = readers[suffix](content, description.feature_names)
     if not np.isfinite(values).all():
         row = int(np.argwhere(~np.isfinite(values))[0][0]) + 1
         raise InputError(f"ROWS: expected finite numbers, came NaN or infinity in row {row}")
@@ -61,20 +62,22 @@ def _from_json(content: bytes, names: Sequence[str]) -> NDArray[np.float32]:
         raise InputError(f"ROWS: expected JSON, came {error}") from error
     if not isinstance(rows, list) or not rows:
         raise InputError("ROWS: expected a list of rows, each a list of numbers or an object by feature name")
-    if isinstance(rows[0], dict):
+    if all(isinstance(row, dict) for row in rows):
         return _by_name(rows, names or tuple(rows[0]))
     try:
         return np.asarray(rows, np.float32)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise InputError("ROWS: expected lists of numbers of one length, came something else among them") from error
 
 
 def _from_npy(content: bytes, _: Sequence[str]) -> NDArray[np.float32]:
     try:
-        array = np.load(io.BytesIO(content), allow_pickle=False)
-        return np.asarray(array, np.float32)
+        array = np.asarray(np.load(io.BytesIO(content), allow_pickle=False), np.float32)
     except (ValueError, TypeError, EOFError) as error:
         raise InputError(f"ROWS: expected an .npy file of numbers, came {error}") from error
+    if array.ndim == 0:
+        raise InputError("ROWS: expected an array of rows, came a single number")
+    return array
 
 
 def _by_name(records: Sequence[Mapping[str, object]], names: Sequence[str]) -> NDArray[np.float32]:

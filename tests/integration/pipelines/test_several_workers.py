@@ -1,0 +1,57 @@
+"""Two workers under Ray Train compute what one worker computes."""
+
+import numpy as np
+import pytest
+import ray
+
+from pipelines.pipeline import run_pipeline
+from pipelines.tracking import FAILURE_TAG
+from pipelines.training.loop import EpochReport
+from tests.integration.pipelines.jobs import FOREVER, MODEL, Home, Recorder, eventually, small
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
+
+UNEVEN = {"source": "synthetic", "rows": 1001, "features": 6, "classes": 3}
+"""701 of the rows train: two workers cannot have as many each, and the last chunk of 64 holds 61."""
+
+
+def figures(report: EpochReport) -> list[float]:
+    """All of an epoch that does not depend on the clock."""
+    accuracies = [part.metrics["accuracy"] for part in (report.train, report.validation)]
+    return [report.train.loss, report.validation.loss, report.penalty, *accuracies]
+
+
+def interrupt(report: EpochReport) -> None:
+    raise KeyboardInterrupt
+
+
+def test_two_workers_give_the_curve_of_one_from_an_uneven_split(home: Home) -> None:
+    curves = []
+    for workers in (1, 2):
+        watcher = Recorder()
+        spec = small(
+            data=UNEVEN,
+            optimizer={"name": "gd", "learning_rate": 0.5},
+            training={"epochs": 12, "batch_size": 64},
+            compute={"workers": workers},
+        )
+        run_pipeline(spec, watcher)
+        curves.append(np.array([figures(report) for report in watcher.reports]))
+    assert curves[0].shape == (12, 5)
+    assert curves[0][-1, 0] < 0.8 * curves[0][0, 0]
+    np.testing.assert_allclose(curves[1], curves[0], atol=1e-5)
+
+    one, two = home.runs()
+    assert {one.info.status, two.info.status} == {"FINISHED"}
+    logged = home.client.get_metric_history(two.info.run_id, "train_loss")
+    assert [entry.step for entry in logged] == list(range(1, 13))
+    assert two.data.metrics["test_loss"] == pytest.approx(one.data.metrics["test_loss"], abs=1e-5)
+
+
+def test_two_workers_end_with_an_interrupted_job(home: Home) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run_pipeline(small(compute={"workers": 2}, training=FOREVER), Recorder(on_epoch=interrupt))
+    (run,) = home.runs()
+    assert (run.info.status, run.data.tags[FAILURE_TAG]) == ("KILLED", "interrupted")
+    assert MODEL not in home.registry.champions()
+    eventually(lambda: ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"])

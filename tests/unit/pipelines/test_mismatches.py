@@ -1,0 +1,143 @@
+"""Every kind of wrong spec: the place in the YAML, what was expected, what came."""
+
+import pickle
+from typing import Any
+
+import pytest
+
+from pipelines.errors import DataError, Mismatch, SpecError
+from pipelines.spec_file import build_spec
+
+SECTIONS = "one of name, seed, data, model, loss, optimizer, regularization, training, compute, registry"
+SOURCES = "one of sklearn, synthetic, csv, parquet, npz"
+CSV = {"source": "csv", "path": "x.csv"}
+
+
+def refusal(tree: Any) -> SpecError:  # noqa: ANN401 - a spec of any wrong type
+    with pytest.raises(SpecError) as caught:
+        build_spec(tree)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        # unknown keys
+        ({"trainin": {}}, "trainin: expected 'training' (the nearest known key), came 'trainin'"),
+        ({"zzz": 3}, f"zzz: expected {SECTIONS}, came 'zzz'"),
+        ({"training": {"epoch": 3}}, "training.epoch: expected 'epochs' (the nearest known key), came 'epoch'"),
+        (
+            {"training": {"early_stopping": {"patienc": 1}}},
+            "training.early_stopping.patienc: expected 'patience' (the nearest known key), came 'patienc'",
+        ),
+        (
+            {"data": CSV | {"split": {"tran": 0.5}}},
+            "data.split.tran: expected 'train' (the nearest known key), came 'tran'",
+        ),
+        (
+            {"optimizer": {"name": "adam", "zzz": 1}},
+            "optimizer.zzz: expected one of name, learning_rate, betas, epsilon, came 'zzz'",
+        ),
+        ({3: 4}, "3: expected a text as key, came 3"),
+        # kinds of a section
+        ({"model": {"family": "cmm"}}, "model.family: expected one of mlp, cnn, rnn, came 'cmm'"),
+        ({"model": {"hidden": [3]}}, "model.family: expected one of mlp, cnn, rnn, came nothing"),
+        ({"data": {"source": ["csv"]}}, f"""data.source: expected {SOURCES}, came "['csv']\""""),
+        ({"optimizer": {"name": "sdg"}}, "optimizer.name: expected one of adam, adagrad, sgd, gd, came 'sdg'"),
+        ({"loss": {"name": "mae"}}, "loss.name: expected 'cross_entropy' or 'mse', came 'mae'"),
+        # missing
+        ({"data": {"source": "csv"}}, "data.path: expected a value, came nothing"),
+        ({"data": {"source": "npz"}}, "data.path: expected a value, came nothing"),
+        ({"optimizer": {"name": "adam", "betas": [0.9]}}, "optimizer.betas.1: expected a value, came nothing"),
+        # types
+        ([1], "spec: expected a mapping, came [1]"),
+        ({"training": None}, "training: expected a mapping, came None"),
+        ({"data": 5}, "data: expected a mapping, came 5"),
+        ({"data": CSV | {"path": 5}}, "data.path: expected a path, came 5"),
+        ({"model": {"family": "mlp", "hidden": 8}}, "model.hidden: expected a list, came 8"),
+        (
+            {"training": {"epochs": "many"}},
+            "training.epochs: expected a valid integer, unable to parse string as an integer, came 'many'",
+        ),
+        ({"name": 5}, "name: expected a valid string, came 5"),
+        # ranges
+        ({"training": {"epochs": 0}}, "training.epochs: expected greater than or equal to 1, came 0"),
+        ({"seed": 2**32}, "seed: expected less than 4294967296, came 4294967296"),
+        ({"regularization": {"l1": -1}}, "regularization.l1: expected greater than or equal to 0, came -1"),
+        (
+            {"optimizer": {"name": "adam", "learning_rate": float("nan")}},
+            "optimizer.learning_rate: expected a finite number, came nan",
+        ),
+        (
+            {"optimizer": {"name": "adam", "betas": [0.9, 1.5]}},
+            "optimizer.betas.1: expected less than 1, came 1.5",
+        ),
+        (
+            {"model": {"family": "mlp", "hidden": [8, 0]}},
+            "model.hidden.1: expected greater than or equal to 1, came 0",
+        ),
+        ({"data": CSV | {"shape": []}}, "data.shape: expected at least 1 in the list, came []"),
+        (
+            {"data": CSV | {"shape": [1, 2, 3, 4]}},
+            "data.shape: expected at most 3 in the list, came [1, 2, 3, 4]",
+        ),
+        ({"name": "my model"}, "name: expected a text that matches ^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$, came 'my model'"),
+        ({"name": "model\n"}, "name: expected a text that matches ^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$, came 'model\\n'"),
+        # fields that do not fit each other
+        (
+            {"data": CSV | {"split": {"train": 0.5}}},
+            "data.split: expected train, validation and test that add up to 1, came 0.8",
+        ),
+        ({"model": {"family": "cnn", "kernel_size": 4}}, "model: expected an odd kernel_size, came 4"),
+        (
+            {"optimizer": {"name": "sgd", "nesterov": True}},
+            "optimizer: expected a momentum above 0 where nesterov is true, came momentum 0",
+        ),
+        (
+            {"data": CSV | {"features": ["a", "a"]}},
+            "data: expected features that are named once each, came a name that repeats",
+        ),
+        (
+            {"data": CSV | {"features": ["a", "target"]}},
+            "data: expected features that leave out the target, came 'target' among them",
+        ),
+        ({"loss": {"name": "mse"}}, "spec: expected loss.name cross_entropy for the set 'digits', came 'mse'"),
+        (
+            {"data": {"source": "sklearn", "dataset": "diabetes"}},
+            "spec: expected loss.name mse for the set 'diabetes', came 'cross_entropy'",
+        ),
+    ],
+)
+def test_a_wrong_spec_says_where_and_why(tree: Any, message: str) -> None:  # noqa: ANN401
+    assert str(refusal(tree)) == message
+
+
+def test_a_long_value_is_cut_short() -> None:
+    mismatch = refusal({"name": "a" * 500}).mismatches[0]
+    assert len(mismatch.came) == 60
+    assert mismatch.came.endswith("…")
+
+
+def test_all_mismatches_are_reported_at_once() -> None:
+    tree = {"seed": -1, "training": {"epochs": 0, "batchsize": 3}, "model": {"family": "cnn", "kernel_size": 0}}
+    assert {mismatch.path for mismatch in refusal(tree).mismatches} == {
+        "seed",
+        "training.epochs",
+        "training.batchsize",
+        "model.kernel_size",
+    }
+    assert len(str(refusal(tree)).splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SpecError(Mismatch("a.b", "one thing", "another"), Mismatch("c", "this", "that")),
+        DataError("data.path", "an existing file", "nothing"),
+    ],
+)
+def test_errors_survive_pickling(error: SpecError | DataError) -> None:
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert str(copy) == str(error)
+    assert vars(copy) == vars(error)

@@ -1,0 +1,65 @@
+"""One process of a team: joins the others over gloo, trains, and leaves curve and weights in a file.
+
+    python -m tests.unit.pipelines.training.member RENDEZVOUS RANK SIZE SPEC ROWS RESULT
+
+The processes meet through the file RENDEZVOUS, so no port can be taken by someone else.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed
+
+from pipelines.models.network import build_network
+from pipelines.spec import TrainingSpec
+from pipelines.training.loop import BestEpoch, Part, fit
+from pipelines.training.team import DistributedTeam, Solo, Team
+
+Result = dict[str, np.ndarray]
+
+
+def trained(spec: TrainingSpec, rows: Result, team: Team) -> Result:
+    """Curve and weights of the rows in `rows`, as this member of the team sees them."""
+    train, validation = (
+        Part(torch.from_numpy(rows[f"{part}_x"]), torch.from_numpy(rows[f"{part}_y"])) for part in ("train", "val")
+    )
+    network = build_network(spec.model, tuple(train.features.shape[1:]), 3, spec.seed)
+    best = BestEpoch(None)
+    curve = [
+        (
+            report.train.loss,
+            report.validation.loss,
+            report.penalty,
+            report.train.metrics["accuracy"],
+            report.validation.metrics["accuracy"],
+        )
+        for report in fit(network, spec, train, validation, 1.0, team, best)
+    ]
+    return {"curve": np.array(curve)} | {name: weight.numpy() for name, weight in best.weights.items()}
+
+
+def main(rendezvous: str, rank: str, size: str, spec: str, rows: str, result: str) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{rendezvous}", rank=int(rank), world_size=int(size)
+    )
+    try:
+        with np.load(rows) as arrays:
+            loaded = dict(arrays)
+        specs = Path(spec).read_text().splitlines()
+        for number, text in enumerate(specs):
+            answer = trained(TrainingSpec.model_validate_json(text), loaded, DistributedTeam())
+            np.savez(f"{result}-{number}.npz", allow_pickle=False, **answer)
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def alone(spec: TrainingSpec, rows: Result) -> Result:
+    """What a single worker gets."""
+    return trained(spec, rows, Solo())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
