@@ -46,7 +46,9 @@ def init(
         raise InputError(f"PATH: expected a file that does not exist yet, came {str(target)!r}") from error
     except OSError as error:
         raise InputError(f"PATH: expected a place to write to, came {str(target)!r} ({error.strerror})") from error
-    Console(markup=False).print(f"wrote {target}; train it with: drivetrain train {target}", highlight=False, soft_wrap=True)
+    Console(markup=False).print(
+        f"wrote {target}; train it with: drivetrain train {target}", highlight=False, soft_wrap=True
+    )
 
 
 def schema() -> None:

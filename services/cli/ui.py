@@ -34,6 +34,7 @@ def ui(
     console.print(f"the MLflow UI will be at http://{host}:{port} (Ctrl-C ends it)", highlight=False, soft_wrap=True)
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
     command += ["--default-artifact-root", (home() / "artifacts").as_uri(), "--host", host, "--port", str(port)]
+    command += ["--workers", "1"]  # MLflow's own four take several times as long to start
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ}
     with subprocess.Popen(command, env=environment) as server:
         try:

@@ -11,6 +11,7 @@ from pipelines.pipeline import run_pipeline
 from pipelines.training.launcher import ray_session
 from tests.integration.pipelines.jobs import BARELY, Home, Job, Recorder, small
 
+
 @dataclass(frozen=True)
 class History(Home):
     """Three jobs of one model, run one after another into one home; none has touched it since."""

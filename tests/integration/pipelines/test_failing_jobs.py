@@ -1,12 +1,10 @@
 """What becomes of run, worker and registry when a job fails, is interrupted, or meets faults of MLflow."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import ray
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
@@ -17,6 +15,7 @@ from pipelines.registry.model_registry import PROMOTED_TAG
 from pipelines.spec_file import build_spec, flatten
 from pipelines.tracking import FAILURE_TAG
 from pipelines.training.loop import EpochReport
+from tests.integration.pipelines.cluster import is_idle, total
 from tests.integration.pipelines.conftest import History
 from tests.integration.pipelines.jobs import FOREVER, MODEL, Home, Recorder, eventually, small
 
@@ -57,12 +56,6 @@ def only_run(home: Home) -> Run:
     return run
 
 
-def all_cpus_are_free() -> bool:
-    have: Mapping[str, float] = ray.cluster_resources()
-    free: Mapping[str, float] = ray.available_resources()
-    return free.get("CPU") == have["CPU"]
-
-
 def interrupt(report: EpochReport) -> None:
     if report.epoch == 2:
         raise KeyboardInterrupt
@@ -91,8 +84,7 @@ def test_wrong_data_is_refused_before_there_is_a_run(
 
 @pytest.mark.parametrize(("resource", "field"), [("CPU", "cpus_per_worker"), ("GPU", "gpus_per_worker")])
 def test_more_than_the_cluster_has_is_refused_before_there_is_a_run(resource: str, field: str, home: Home) -> None:
-    have: Mapping[str, float] = ray.cluster_resources()
-    wanted = int(have.get(resource, 0)) + 1
+    wanted = total(resource) + 1
     with pytest.raises(ResourceError, match=rf"asks for {wanted} {resource}s .* has {wanted - 1}"):
         run_pipeline(small(compute={field: wanted}), Recorder())
     assert home.runs() == []
@@ -105,7 +97,7 @@ def test_a_diverging_job_fails_with_its_reason(home: Home) -> None:
     assert run.info.status == "FAILED"
     assert run.data.tags[FAILURE_TAG].startswith("the loss is no longer finite")
     assert home.registry.champions() == {}
-    eventually(all_cpus_are_free)
+    eventually(is_idle)
 
 
 def test_an_interrupted_job_is_killed_and_its_worker_gone(home: Home) -> None:
@@ -117,7 +109,7 @@ def test_an_interrupted_job_is_killed_and_its_worker_gone(home: Home) -> None:
     steps = [entry.step for entry in home.client.get_metric_history(run.info.run_id, "train_loss")]
     assert steps == [report.epoch for report in watcher.reports] == [1, 2]
     assert home.registry.champions() == {}
-    eventually(all_cpus_are_free)
+    eventually(is_idle)
 
 
 def test_a_registry_that_cannot_write_fails_the_job(history: History, home: Home) -> None:
@@ -152,6 +144,7 @@ def test_training_goes_on_while_tracking_is_away_and_nothing_is_lost(
     ]
     assert run.data.metrics["test_accuracy"] == outcome.test.metrics["accuracy"]
     assert run.data.params == flatten(spec)
+    assert run.inputs is not None
     assert len(run.inputs.dataset_inputs) == 1
     assert {entry.path for entry in home.client.list_artifacts(run.info.run_id)} == {"spec.yaml", "plots"}
 

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 import torch
 from mlflow.artifacts import download_artifacts
-from mlflow.entities import Run
+from mlflow.entities import DatasetInput, Run
 from mlflow.models import Model
 from safetensors.numpy import load_file
 
@@ -52,6 +52,13 @@ def files(history: History, tmp_path: Path) -> Path:
     """The first version's files, downloaded."""
     uri = history.client.get_model_version_download_uri(MODEL, "1")
     return Path(download_artifacts(artifact_uri=uri, dst_path=str(tmp_path), tracking_uri=tracking_uri()))
+
+
+def recorded_dataset(run: Run) -> DatasetInput:
+    """The one dataset that a run names as its input."""
+    assert run.inputs is not None
+    (given,) = run.inputs.dataset_inputs
+    return given
 
 
 def test_every_job_is_one_finished_run(history: History) -> None:
@@ -108,10 +115,10 @@ def test_the_run_keeps_its_spec_and_plots(run: Run, job: Job, tmp_path: Path) ->
 
 
 def test_the_dataset_is_an_input_with_digest_and_schema(run: Run, job: Job) -> None:
-    (given,) = run.inputs.dataset_inputs
+    given = recorded_dataset(run)
     dataset = load_dataset(job.spec)
     assert (given.dataset.name, given.dataset.digest) == ("synthetic:300x4", dataset.digest)
-    columns = json.loads(given.dataset.schema)["mlflow_colspec"]
+    columns = json.loads(str(given.dataset.schema))["mlflow_colspec"]
     assert [(column["name"], column["type"]) for column in columns] == [(f"x{i}", "float") for i in range(4)]
     assert {tag.key: tag.value for tag in given.tags} == {"mlflow.data.context": "training"}
 
@@ -147,7 +154,7 @@ def test_the_manifest_states_the_contract_and_hashes_every_other_file(files: Pat
     ]
     assert (manifest.feature_names, manifest.target) == (("x0", "x1", "x2", "x3"), "target")
     assert manifest.labels == ("0", "1", "2")
-    assert manifest.dataset_digest == run.inputs.dataset_inputs[0].dataset.digest
+    assert manifest.dataset_digest == recorded_dataset(run).dataset.digest
 
 
 def test_the_weights_make_the_network_that_the_graph_holds(files: Path, job: Job) -> None:
@@ -162,8 +169,9 @@ def test_the_weights_make_the_network_that_the_graph_holds(files: Path, job: Job
     np.testing.assert_array_equal(class_index, expected["class_index"])
 
 
-def test_mlflow_knows_the_version_as_a_ready_onnx_model_with_a_signature(history: History, run: Run, files: Path) -> None:
+def test_mlflow_knows_the_version_as_an_onnx_model_with_a_signature(history: History, run: Run, files: Path) -> None:
     version = history.client.get_model_version(MODEL, "1")
+    assert run.outputs is not None
     (output,) = run.outputs.model_outputs
     logged = history.client.get_logged_model(output.model_id)
     assert (version.status, logged.status.value) == ("READY", "READY")
@@ -179,9 +187,10 @@ def test_pyfunc_answers_as_torch_did(history: History, monkeypatch: pytest.Monke
     champion = history.registry.champions()[MODEL]
     assert champion is not None
     golden = history.registry.fetch(MODEL, champion, tmp_path).golden
+    probabilities = golden.outputs["probabilities"].astype(np.float64)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri())  # MLflow's own variable, instead of its global state
     model = mlflow.pyfunc.load_model(f"models:/{MODEL}@champion")
     answers = model.predict(dict(golden.inputs))
     assert len(golden.inputs["features"]) == 32
-    np.testing.assert_allclose(answers["probabilities"], golden.outputs["probabilities"], atol=1e-5)
+    np.testing.assert_allclose(answers["probabilities"], probabilities, atol=1e-5)
     np.testing.assert_array_equal(answers["class_index"], golden.outputs["class_index"])

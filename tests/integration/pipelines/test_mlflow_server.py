@@ -2,18 +2,16 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import URLError
-from urllib.request import urlopen
 
 import pytest
 
 from pipelines.pipeline import run_pipeline
 from tests.integration.pipelines.jobs import BARELY, MODEL, Home, Recorder, eventually, small
+from tests.integration.pipelines.ports import answers, free_port
 
 
 @pytest.fixture
@@ -22,9 +20,7 @@ def server(tmp_path: Path, template: Home) -> Iterator[str]:
     store = tmp_path / "server"
     store.mkdir()
     template.copy_to(store)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", f"sqlite:///{store / 'mlflow.db'}", "--workers", "1"]
     command += ["--serve-artifacts", "--artifacts-destination", str(store / "artifacts")]
@@ -33,19 +29,11 @@ def server(tmp_path: Path, template: Home) -> Iterator[str]:
     with (tmp_path / "server.log").open("w") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
-        eventually(lambda: is_up(f"{address}/health"), within_s=90)
+        eventually(lambda: answers(f"{address}/health"), within_s=90)
         yield address
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(30)
-
-
-def is_up(url: str) -> bool:
-    try:
-        with urlopen(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (URLError, OSError):
-        return False
 
 
 @pytest.mark.slow

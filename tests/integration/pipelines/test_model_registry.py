@@ -139,7 +139,7 @@ def test_lost_artifacts_are_a_registry_error(store: Store, tmp_path: Path) -> No
     store.client.create_registered_model("lost")
     tags = {"drivetrain.manifest_sha256": "0" * 64}
     store.client.create_model_version("lost", (tmp_path / "nowhere").as_uri(), tags=tags)
-    with pytest.raises(RegistryError, match="cannot download version 1 of 'lost'|manifest.json cannot be read"):
+    with pytest.raises(RegistryError, match="cannot download version 1 of 'lost'"):
         store.registry.fetch("lost", "1", tmp_path)
 
 

@@ -50,12 +50,14 @@ def attempt(home: Home, held_out: Golden, *refused: str) -> str:
     uri = tracking_uri()
     kind = type("Refusing", (Unwilling,), {"refused": frozenset(refused)})
     client = kind(tracking_uri=uri, registry_uri=uri)
-    return publish(client, ModelRegistry(client, uri), experiment, draft(home.client, experiment, held_out), SCORE, PROMOTE)
+    candidate = draft(home.client, experiment, held_out)
+    return publish(client, ModelRegistry(client, uri), experiment, candidate, SCORE, PROMOTE)
 
 
 def logged_statuses(home: Home) -> list[LoggedModelStatus]:
     client = mlflow_client()
     experiment = client.get_experiment_by_name(MODEL)
+    assert experiment is not None
     return [model.status for model in client.search_logged_models([experiment.experiment_id])]
 
 

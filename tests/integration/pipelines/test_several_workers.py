@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-import ray
 
 from pipelines.pipeline import run_pipeline
 from pipelines.tracking import FAILURE_TAG
 from pipelines.training.loop import EpochReport
+from tests.integration.pipelines.cluster import is_idle
 from tests.integration.pipelines.jobs import FOREVER, MODEL, Home, Recorder, eventually, small
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
@@ -54,4 +54,4 @@ def test_two_workers_end_with_an_interrupted_job(home: Home) -> None:
     (run,) = home.runs()
     assert (run.info.status, run.data.tags[FAILURE_TAG]) == ("KILLED", "interrupted")
     assert MODEL not in home.registry.champions()
-    eventually(lambda: ray.available_resources().get("CPU") == ray.cluster_resources()["CPU"])
+    eventually(is_idle)

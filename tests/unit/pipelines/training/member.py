@@ -1,8 +1,8 @@
 """One process of a team: joins the others over gloo, trains, and leaves curve and weights in a file.
 
-    python -m tests.unit.pipelines.training.member RENDEZVOUS RANK SIZE SPEC ROWS RESULT
+    python -m tests.unit.pipelines.training.member PORT RANK SIZE SPECS ROWS RESULT
 
-The processes meet through the file RENDEZVOUS, so no port can be taken by someone else.
+The processes meet at a store that the test keeps open on PORT, so that none of them can leave before the others.
 """
 
 import sys
@@ -40,18 +40,17 @@ def trained(spec: TrainingSpec, rows: Result, team: Team) -> Result:
     return {"curve": np.array(curve)} | {name: weight.numpy() for name, weight in best.weights.items()}
 
 
-def main(rendezvous: str, rank: str, size: str, spec: str, rows: str, result: str) -> None:
+def main(port: str, rank: str, size: str, specs: str, rows: str, result: str) -> None:
     torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{rendezvous}", rank=int(rank), world_size=int(size)
-    )
+    store = torch.distributed.TCPStore("127.0.0.1", int(port), is_master=False)  # type: ignore[attr-defined] # torch hides the re-export
+    torch.distributed.init_process_group("gloo", store=store, rank=int(rank), world_size=int(size))
     try:
         with np.load(rows) as arrays:
             loaded = dict(arrays)
-        specs = Path(spec).read_text().splitlines()
-        for number, text in enumerate(specs):
+        for number, text in enumerate(Path(specs).read_text().splitlines()):
             answer = trained(TrainingSpec.model_validate_json(text), loaded, DistributedTeam())
             np.savez(f"{result}-{number}.npz", allow_pickle=False, **answer)
+        torch.distributed.barrier()
     finally:
         torch.distributed.destroy_process_group()
 

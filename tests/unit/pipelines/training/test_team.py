@@ -50,7 +50,8 @@ def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder, size = tmp_path_factory.mktemp("team"), int(request.param)
     np.savez(folder / "rows.npz", allow_pickle=False, **rows())
     (folder / "specs").write_text("\n".join(spec.model_dump_json() for spec in specs()))
-    command = [sys.executable, "-m", "tests.unit.pipelines.training.member", str(folder / "rendezvous")]
+    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined] # torch hides the re-export
+    command = [sys.executable, "-m", "tests.unit.pipelines.training.member", str(store.port)]
     loopback = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
     environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": loopback}
     members = [

@@ -1,0 +1,96 @@
+import signal
+import sys
+from collections.abc import Iterator
+
+import pytest
+from typer.testing import CliRunner
+
+from pipelines import errors
+from pipelines.errors import DrivetrainError
+from services.cli.errors import InputError, ServiceError
+from services.cli.main import USER_ERRORS, app, main
+
+COMMANDS = [command.callback.__name__ for command in app.registered_commands if command.callback]
+
+CODES: dict[type[DrivetrainError], int] = {
+    errors.SpecError: 2,
+    errors.DataError: 2,
+    errors.ResourceError: 2,
+    InputError: 2,
+    errors.TrainingError: 1,
+    errors.TrackingError: 1,
+    errors.RegistryError: 1,
+    errors.PackageError: 1,
+    ServiceError: 1,
+}
+
+
+@pytest.fixture
+def _sigterm() -> Iterator[None]:
+    """The command installs its own handler, which must not outlast a test."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def named_in(module: object) -> set[type[DrivetrainError]]:
+    found = {value for value in vars(module).values() if isinstance(value, type) and issubclass(value, DrivetrainError)}
+    return found - {DrivetrainError}
+
+
+def test_every_error_has_its_exit_code() -> None:
+    assert set(CODES) == named_in(errors) | {InputError, ServiceError}
+    assert {kind: 2 if issubclass(kind, USER_ERRORS) else 1 for kind in CODES} == CODES
+
+
+@pytest.mark.usefixtures("_sigterm")
+@pytest.mark.parametrize(
+    ("arguments", "code", "line"),
+    [
+        (["train", "digits-mpl"], 2, "error: digits-mpl: expected a YAML file or one of the recipes "),
+        (["train", "[/none]"], 2, "error: [/none]: expected a YAML file"),
+        (["train", "digits-mlp", "--set", "training.epochs=0"], 2, "error: training.epochs: expected greater than or"),
+        (
+            ["train", "digits-mlp", "--set", "training.epoch=1"],
+            2,
+            "error: training.epoch: expected 'epochs' (the nearest",
+        ),
+        (["train", "digits-mlp", "--set", "epochs"], 2, "error: --set: expected PATH=VALUE, such as training.epochs=5"),
+        (["init", "digits"], 2, "error: RECIPE: expected one of breast-cancer-mlp, "),
+        (
+            ["predict", "m", "rows.csv", "--address", "127.0.0.1:1"],
+            1,
+            "error: no prediction service answers at 127.0.0.1",
+        ),
+    ],
+)
+def test_an_error_is_one_line_on_standard_error(
+    arguments: list[str], code: int, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["drivetrain", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == code
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(line)
+    assert len(printed.err.splitlines()) == 1
+
+
+def test_the_commands_are_those_of_the_design() -> None:
+    design = "train models runs promote rollback serve predict ui recipes init schema demo"
+    assert design.split() == COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_help_has_an_example(command: str) -> None:
+    result = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    example = f"drivetrain {command} "
+    (line,) = (line for line in result.output.splitlines() if "Example:" in line)
+    assert example in f"{line} "
+
+
+@pytest.mark.parametrize("arguments", [["nope"], ["train"], ["promote", "m", "one"], ["ui", "--port", "70000"]])
+def test_what_the_parser_refuses_exits_2(arguments: list[str]) -> None:
+    assert CliRunner().invoke(app, arguments).exit_code == 2

@@ -1,0 +1,126 @@
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from services.cli.client import Description
+from services.cli.errors import InputError
+from services.cli.rows import read_rows
+
+NAMED = Description("1", "features", (2,), ("a", "b"), ("no", "yes"))
+NAMELESS = Description("1", "features", (2,), (), ())
+IMAGES = Description("1", "features", (1, 2, 2), (), ())
+SERIES = Description("1", "features", (-1, 2), (), ())
+
+Written = Callable[[str, str | bytes], str]
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Written:
+    def write(name: str, content: str | bytes) -> str:
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return str(path)
+
+    return write
+
+
+def npy(array: object) -> bytes:
+    content = io.BytesIO()
+    np.save(content, np.asarray(array))
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "description"),
+    [
+        ("in_order.csv", "a,b\n1,2\n3,4\n", NAMED),
+        ("reordered.csv", "b,a\n2,1\n4,3\n", NAMED),
+        ("with_more_columns.csv", 'kind,b,a,note\nyes,2,1,"x, y"\nno,4,3,\n', NAMED),
+        ("from_excel.CSV", "\ufeffa,b\r\n1,2\r\n3,4\r\n", NAMED),
+        ("for_a_model_without_names.csv", "x,y\n1,2\n3,4\n", NAMELESS),
+        ("lists.json", "[[1, 2], [3, 4]]", NAMED),
+        ("objects.json", '[{"b": 2, "a": 1, "more": null}, {"a": 3, "b": 4}]', NAMED),
+        ("objects_with_texts.json", '[{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]', NAMED),
+        ("floats.npy", npy([[1.0, 2.0], [3.0, 4.0]]), NAMED),
+        ("integers.npy", npy([[1, 2], [3, 4]]), NAMED),
+    ],
+)
+def test_rows_come_in_the_models_order(
+    name: str, content: str | bytes, description: Description, written: Written
+) -> None:
+    rows = read_rows(written(name, content), description)
+    assert rows.dtype == np.float32
+    assert rows.tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("content", "description", "shape"),
+    [
+        ([[1, 2, 3, 4]] * 3, IMAGES, (3, 1, 2, 2)),
+        ([[[[1, 2], [3, 4]]]] * 3, IMAGES, (3, 1, 2, 2)),
+        ([[1, 2, 3, 4, 5, 6]], SERIES, (1, 3, 2)),
+        ([[[1, 2], [3, 4]]], SERIES, (1, 2, 2)),
+        ([[1, 2, 3]], NAMED, (1, 3)),  # the service names the axis that is wrong
+    ],
+)
+def test_flat_rows_take_the_models_shape(
+    content: list[object], description: Description, shape: tuple[int, ...], written: Written
+) -> None:
+    assert read_rows(written("rows.json", json.dumps(content)), description).shape == shape
+
+
+def test_a_dash_reads_json_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"[[1, 2]]")))
+    assert read_rows("-", NAMED).tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("rows.txt", "1 2", "expected a .csv, .json or .npy file, or - for JSON on standard input, came '"),
+        ("rows.csv", "", "expected a header and at least one row, came an empty file"),
+        ("rows.csv", "a,b\n", "expected a header and at least one row, came an empty file"),
+        ("rows.csv", "a,c\n1,2\n", "expected a column 'b', came 'a', 'c'"),
+        ("rows.csv", "a,b\n1,2\n3,many\n", "expected a number in column 'b', came 'many' in row 2"),
+        ("rows.csv", "a,b\n1\n", "expected a number in column 'b', came None in row 1"),
+        ("rows.csv", "a,b\n1,2\n3,nan\n", "expected finite numbers, came NaN or infinity in row 2"),
+        ("rows.csv", "a,b\n1,1e39\n", "expected finite numbers, came NaN or infinity in row 1"),
+        ("rows.csv", b"a,b\n\xff\xfe,2\n", "expected a CSV file in UTF-8, came "),
+        ("rows.json", "[[1, 2]", "expected JSON, came "),
+        ("rows.json", b"\xff\xfe\xff", "expected JSON, came "),
+        ("rows.json", '{"a": 1, "b": 2}', "expected a list of rows, each a list of numbers or an object by feature"),
+        ("rows.json", "[]", "expected a list of rows"),
+        ("rows.json", "[[1, 2], [3]]", "expected lists of numbers of one length"),
+        ("rows.json", '[[1, "many"]]', "expected lists of numbers of one length"),
+        ("rows.json", f"[[1, {10**400}]]", "expected lists of numbers of one length"),
+        ("rows.json", '[{"a": 1, "b": 2}, [3, 4]]', "expected lists of numbers of one length"),
+        ("rows.json", '[{"a": 1, "b": 2}, 3]', "expected lists of numbers of one length"),
+        ("rows.json", '[{"a": 1}]', "expected a column 'b', came 'a'"),
+        ("rows.json", '[{"a": 1, "b": null}]', "expected a number in column 'b', came None in row 1"),
+        ("rows.json", "[[1, null]]", "expected finite numbers, came NaN or infinity in row 1"),
+        ("rows.json", "[[1, 1e39]]", "expected finite numbers, came NaN or infinity in row 1"),
+        ("rows.json", "[1, 2, 3]", "expected rows shaped [2], came []"),
+        ("rows.npy", b"1,2", "expected an .npy file of numbers, came "),
+        ("rows.npy", b"", "expected an .npy file of numbers, came "),
+        ("rows.npy", npy([["a", "b"]]), "expected an .npy file of numbers, came "),
+        ("rows.npy", npy(7.0), "expected an array of rows, came a single number"),
+        ("rows.npy", npy(np.ones((2, 3, 1))), "expected rows shaped [2], came [3, 1]"),
+    ],
+)
+def test_a_wrong_file_is_named_with_what_was_expected(
+    name: str, content: str | bytes, message: str, written: Written
+) -> None:
+    with pytest.raises(InputError) as caught:
+        read_rows(written(name, content), NAMED)
+    assert str(caught.value).startswith("ROWS: ")
+    assert message in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"expected a readable file, came '.*none.csv' \(No such file or directory\)"):
+        read_rows(str(tmp_path / "none.csv"), NAMED)
