@@ -16,8 +16,10 @@ REGRESSION_SETS = ("diabetes",)
 """The sets bundled with scikit-learn whose target is a quantity."""
 
 
-def _mismatch(expected: str, came: str) -> PydanticCustomError:
-    return PydanticCustomError("mismatch", "expected {expected}, came {came}", {"expected": expected, "came": came})
+def _mismatch(field: str, expected: str, came: str) -> PydanticCustomError:
+    """What a cross-field rule raises: `field` is the one to change, by its path within the section."""
+    context = {"field": field, "expected": expected, "came": came}
+    return PydanticCustomError("mismatch", "{field}: expected {expected}, came {came}", context)
 
 
 class Section(BaseModel):
@@ -40,7 +42,7 @@ class Split(Section):
     def _adds_up(self) -> Self:
         total = self.train + self.validation + self.test
         if abs(total - 1) > 1e-6:
-            raise _mismatch("train, validation and test that add up to 1", f"{total:g}")
+            raise _mismatch("", "train, validation and test that add up to 1", f"{total:g}")
         return self
 
 
@@ -90,9 +92,9 @@ class TableSource(Source):
     @model_validator(mode="after")
     def _target_is_no_feature(self) -> Self:
         if self.features is not None and self.target in self.features:
-            raise _mismatch("features that leave out the target", f"{self.target!r} among them")
+            raise _mismatch("features", "columns without the target", f"{self.target!r} among them")
         if self.features is not None and len(set(self.features)) < len(self.features):
-            raise _mismatch("features that are named once each", "a name that repeats")
+            raise _mismatch("features", "each column once", "a name that repeats")
         return self
 
 
@@ -156,7 +158,7 @@ class Cnn(Section):
     @model_validator(mode="after")
     def _odd_kernel(self) -> Self:
         if self.kernel_size % 2 == 0:
-            raise _mismatch("an odd kernel_size", str(self.kernel_size))
+            raise _mismatch("kernel_size", "an odd number", str(self.kernel_size))
         return self
 
 
@@ -227,7 +229,7 @@ class Sgd(Section):
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> Self:
         if self.nesterov and self.momentum == 0:
-            raise _mismatch("a momentum above 0 where nesterov is true", "momentum 0")
+            raise _mismatch("momentum", "more than 0 where nesterov is true", "0.0")
         return self
 
 
@@ -324,5 +326,5 @@ class TrainingSpec(Section):
         if isinstance(self.data, SklearnSource):
             needed = "mse" if self.data.dataset in REGRESSION_SETS else "cross_entropy"
             if self.loss.name != needed:
-                raise _mismatch(f"loss.name {needed} for the set {self.data.dataset!r}", repr(self.loss.name))
+                raise _mismatch("loss.name", f"{needed} for the set {self.data.dataset!r}", repr(self.loss.name))
         return self

@@ -19,6 +19,17 @@ _RECIPES = files("pipelines") / "recipes"
 _DISCRIMINATORS = {"data": "source", "model": "family", "optimizer": "name"}
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that a mapping has twice, where YAML's own loader would take the last one in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def recipes() -> dict[str, str]:
     """The ready-made specs as YAML texts, by name."""
     found = (entry for entry in _RECIPES.iterdir() if entry.name.endswith(".yaml"))
@@ -39,7 +50,7 @@ def load_spec(source: str, overrides: Sequence[str] = ()) -> TrainingSpec:
 def build_spec(tree: Mapping[str, Any]) -> TrainingSpec:
     """Validate a spec that is already a tree of mappings. Raises SpecError with every mismatch found."""
     try:
-        return TrainingSpec.model_validate(tree)
+        return TrainingSpec.model_validate(_with_default_kinds(tree))
     except ValidationError as error:
         raise SpecError(*map(_explain, error.errors())) from error
 
@@ -47,7 +58,7 @@ def build_spec(tree: Mapping[str, Any]) -> TrainingSpec:
 def parse_yaml(text: str, source: str) -> dict[str, Any]:
     """Parse YAML into a mapping; `source` names the text in an error. Raises SpecError."""
     try:
-        tree = yaml.safe_load(text)
+        tree = yaml.load(text, _UniqueKeys)  # a safe loader
     except (yaml.YAMLError, ValueError) as error:  # ValueError: an impossible date
         raise SpecError(Mismatch(source, "valid YAML", " ".join(str(error).split()))) from error
     if tree is None:
@@ -105,21 +116,34 @@ def _apply(tree: dict[str, Any], override: str) -> None:
         raise SpecError(Mismatch(f"--set {path}", "a YAML value", repr(text))) from error
 
 
+def _with_default_kinds(tree: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`model: {hidden: [8]}` means the default family, as leaving out the whole section would."""
+    if not isinstance(tree, Mapping):
+        return tree
+    completed = dict(tree)
+    for section, field in _DISCRIMINATORS.items():
+        given = tree.get(section)
+        if isinstance(given, Mapping) and field not in given:
+            completed[section] = {field: next(iter(_kinds(section))), **given}
+    return completed
+
+
 def _explain(error: ErrorDetails) -> Mismatch:
     location = error["loc"]
     kind, context, came = error["type"], error.get("ctx", {}), _shorten(error["input"])
     path = _yaml_path(location)
     match kind:
         case "mismatch":
-            return Mismatch(path, context["expected"], context["came"])
+            place = ".".join(filter(None, [path, context["field"]]))
+            return Mismatch(place, context["expected"], context["came"])
         case "missing":
             return Mismatch(path, "a value", "nothing")
         case "extra_forbidden":
             return Mismatch(path, _known_keys(location), repr(location[-1]))
-        case "union_tag_invalid" | "union_tag_not_found":
-            field = _DISCRIMINATORS[path]
-            came = repr(context["tag"]) if "tag" in context else "nothing"
-            return Mismatch(f"{path}.{field}", f"one of {', '.join(_kinds(path))}", came)
+        case "union_tag_invalid":
+            return Mismatch(
+                f"{path}.{_DISCRIMINATORS[path]}", f"one of {', '.join(_kinds(path))}", repr(context["tag"])
+            )
         case "string_pattern_mismatch":
             return Mismatch(path, f"a text that matches {context['pattern']}", came)
         case "model_type" | "model_attributes_type":

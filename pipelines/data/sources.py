@@ -1,6 +1,6 @@
 """Where rows come from. Each source gives a `Table` and refuses, by name, what training could not use."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,10 +100,20 @@ def _columns(source: TableSource, frame: pd.DataFrame) -> Table:
         raise DataError(
             "data.path", "at least one row and one feature column", f"{len(frame)} rows, {len(names)} features"
         )
+    for name in (*names, source.target):
+        _refuse_nesting(name, frame[name])
     features = np.stack([_numbers(name, frame[name]) for name in names], axis=1)
     target = frame[source.target]
     _refuse_gaps(source.target, target)
     return Table(features, target.to_numpy(), names, source.target, (), str(source.path))
+
+
+def _refuse_nesting(name: str, column: "pd.Series[Any]") -> None:
+    if column.dtype != object:
+        return
+    for row, value in enumerate(column, start=1):
+        if isinstance(value, Sized) and not isinstance(value, str):
+            raise DataError("data.path", f"single values in column {name!r}", f"{value!r} in row {row}")
 
 
 def _numbers(name: str, column: "pd.Series[Any]") -> NDArray[np.float32]:

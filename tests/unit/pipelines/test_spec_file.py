@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.errors import SpecError
-from pipelines.spec import TrainingSpec
+from pipelines.spec import Adam, Mlp, SklearnSource, TrainingSpec
 from pipelines.spec_file import build_spec, dump_spec, flatten, load_spec, parse_yaml, recipes
 
 RECIPES = ["breast-cancer-mlp", "diabetes-mlp", "digits-cnn", "digits-mlp", "digits-rnn", "synthetic-mlp"]
@@ -72,6 +72,15 @@ def test_an_empty_file_is_the_default_spec(tmp_path: Path, text: str) -> None:
     assert load_spec(str(tmp_path / "spec.yaml")) == TrainingSpec()
 
 
+def test_a_section_without_its_kind_has_the_default_kind() -> None:
+    tree = {"data": {"dataset": "iris"}, "model": {"hidden": [3]}, "optimizer": {"learning_rate": 0.5}}
+    spec = build_spec(tree)
+    assert isinstance(spec.data, SklearnSource)
+    assert isinstance(spec.model, Mlp)
+    assert isinstance(spec.optimizer, Adam)
+    assert (spec.data.dataset, spec.model.hidden, spec.optimizer.learning_rate) == ("iris", (3,), 0.5)
+
+
 @pytest.mark.parametrize(
     ("text", "expected", "came"),
     [
@@ -80,6 +89,7 @@ def test_an_empty_file_is_the_default_spec(tmp_path: Path, text: str) -> None:
         ("5", "a mapping of sections such as data: and model:", "int"),
         ("name: !!python/object:os.system x", "valid YAML", "could not determine a constructor"),
         ("name: 2020-13-40", "valid YAML", "month must be in 1..12"),
+        ("training: {epochs: 1, epochs: 2}", "valid YAML", "the key 'epochs' twice"),
     ],
 )
 def test_what_is_no_yaml_mapping_is_refused(tmp_path: Path, text: str, expected: str, came: str) -> None:

@@ -184,6 +184,13 @@ def test_an_unreadable_parquet(tmp_path: Path) -> None:
     assert message.startswith("data.path: expected a readable parquet file, came ")
 
 
+@pytest.mark.parametrize("column", ["a", "target"])
+def test_lists_are_no_values(column: str, tmp_path: Path) -> None:
+    frame().assign(**{column: [[1, 2]] * 12}).to_parquet(tmp_path / "rows.parquet")
+    message = refusal({"source": "parquet", "path": str(tmp_path / "rows.parquet")})
+    assert message == f"data.path: expected single values in column {column!r}, came array([1, 2]) in row 1"
+
+
 def test_times_are_no_numbers(tmp_path: Path) -> None:
     frame().assign(day=pd.date_range("2020-01-01", periods=12, unit="us")).to_parquet(tmp_path / "rows.parquet")
     message = refusal({"source": "parquet", "path": str(tmp_path / "rows.parquet")})
