@@ -186,7 +186,7 @@ def test_an_unreadable_parquet(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("column", ["a", "target"])
 def test_lists_are_no_values(column: str, tmp_path: Path) -> None:
-    frame().assign(**{column: [[1, 2]] * 12}).to_parquet(tmp_path / "rows.parquet")
+    frame().assign(**{column: pd.Series([[1, 2]] * 12)}).to_parquet(tmp_path / "rows.parquet")
     message = refusal({"source": "parquet", "path": str(tmp_path / "rows.parquet")})
     assert message == f"data.path: expected single values in column {column!r}, came array([1, 2]) in row 1"
 
