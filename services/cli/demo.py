@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cli.errors import ServiceError
+from services.cli.tables import print_table
 
 if TYPE_CHECKING:
     from pipelines.pipeline import Outcome
@@ -53,7 +54,7 @@ def demo() -> None:
         with console.status("waiting for the champions"):
             _await_versions(client, outcomes)
         trials = [_ask(client, outcome) for outcome in outcomes]
-    console.print(_table(trials))
+    print_table(_table(trials))
     console.print(_NEXT, highlight=False, soft_wrap=True)
 
 
