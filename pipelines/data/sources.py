@@ -120,7 +120,10 @@ def _numbers(name: str, column: "pd.Series[Any]") -> NDArray[np.float32]:
     _refuse_gaps(name, column)
     if column.dtype.kind in "mM":
         raise DataError("data.features", f"finite numbers in column {name!r}", f"times ({column.dtype})")
-    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+    try:
+        numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+    except OverflowError as error:
+        raise DataError("data.features", f"numbers below 1e308 in column {name!r}", "a larger one") from error
     single = _to_float32(numbers)
     wrong = np.flatnonzero(~np.isfinite(single))
     if wrong.size:

@@ -29,8 +29,9 @@ def predict(
     Example: echo '[[5.1, 3.5, 1.4, 0.2]]' | drivetrain predict iris-mlp - --output json
     """
     from services.cli.client import PredictionClient
-    from services.cli.rows import read_rows
+    from services.cli.rows import check_source, read_rows
 
+    check_source(rows)
     with PredictionClient(address) as client:
         description = client.describe(model, version)
         answer = client.infer(model, description.input_name, read_rows(rows, description), version)

@@ -86,10 +86,11 @@ def rollback(model: Model) -> None:
 
 
 def _registry() -> "ModelRegistry":
-    from pipelines.home import mlflow_client, tracking_uri
-    from pipelines.registry.model_registry import ModelRegistry
+    with Console(stderr=True).status("opening the registry"):
+        from pipelines.home import mlflow_client, tracking_uri
+        from pipelines.registry.model_registry import ModelRegistry
 
-    return ModelRegistry(mlflow_client(), tracking_uri())
+        return ModelRegistry(mlflow_client(), tracking_uri())
 
 
 def _require_known(model: str, registry: "ModelRegistry") -> None:

@@ -14,21 +14,29 @@ from services.cli.client import Description
 from services.cli.errors import InputError
 
 
+def check_source(source: str) -> None:
+    """Raise InputError unless `source` is a file of a known kind, or "-"."""
+    if source == "-":
+        return
+    if Path(source).suffix.lower() not in _READERS:
+        raise InputError(f"ROWS: expected a .csv, .json or .npy file, or - for JSON on standard input, came {source!r}")
+    if not Path(source).is_file():
+        raise InputError(f"ROWS: expected an existing file, came {source!r}")
+
+
 def read_rows(source: str, description: Description) -> NDArray[np.float32]:
     """Read rows (N, *row) from a .csv, .json or .npy file, or JSON from standard input if `source` is "-".
 
     CSV columns and JSON objects are matched by the model's feature names, extra ones left out. Raises InputError.
     """
-    suffix = ".json" if source == "-" else Path(source).suffix.lower()
-    readers = {".csv": _from_csv, ".json": _from_json, ".npy": _from_npy}
-    if suffix not in readers:
-        raise InputError(f"ROWS: expected a .csv, .json or .npy file, or - for JSON on standard input, came {source!r}")
+    check_source(source)
+    read = _from_json if source == "-" else _READERS[Path(source).suffix.lower()]
     try:
         content = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:
         raise InputError(f"ROWS: expected a readable file, came {source!r} ({error.strerror})") from error
     with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused as such
-        values = readers[suffix](content, description.feature_names)
+        values = read(content, description.feature_names)
     if not np.isfinite(values).all():
         row = int(np.argwhere(~np.isfinite(values))[0][0]) + 1
         raise InputError(f"ROWS: expected finite numbers, came NaN or infinity in row {row}")
@@ -92,3 +100,6 @@ def _by_name(records: Sequence[Mapping[str, object]], names: Sequence[str]) -> N
                 came = f"{record[name]!r} in row {number + 1}"
                 raise InputError(f"ROWS: expected a number in column {name!r}, came {came}") from error
     return values
+
+
+_READERS = {".csv": _from_csv, ".json": _from_json, ".npy": _from_npy}

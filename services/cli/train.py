@@ -29,8 +29,12 @@ def train(
     with console.status("loading torch, Ray and MLflow"):
         from pipelines.pipeline import run_pipeline
         from services.cli.progress import TrainingProgress
-    with TrainingProgress(console, parsed.name, parsed.training.epochs) as progress:
-        outcome = run_pipeline(parsed, progress)
+    try:
+        with TrainingProgress(console, parsed.name, parsed.training.epochs) as progress:
+            outcome = run_pipeline(parsed, progress)
+    except KeyboardInterrupt:
+        Console(stderr=True).print(f"interrupted; its run, if one was open, is KILLED: drivetrain runs {parsed.name}")
+        raise
     console.print(describe(outcome), highlight=False, soft_wrap=True)
 
 

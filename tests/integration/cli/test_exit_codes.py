@@ -35,7 +35,7 @@ def test_wrong_input_exits_2_with_one_line(arguments: list[str], message: str, t
 
 def test_no_service_at_the_address_exits_1_and_says_how_to_start_one(tmp_path: Path) -> None:
     address = f"127.0.0.1:{free_port()}"
-    result = drivetrain("predict", "digits-mlp", "rows.csv", "--address", address, home=tmp_path)
+    result = drivetrain("predict", "digits-mlp", "-", "--address", address, home=tmp_path)
     expected = f"error: no prediction service answers at {address}; start one with: drivetrain serve\n"
     assert (result.returncode, result.stderr) == (1, expected)
 

@@ -70,7 +70,7 @@ def test_json_from_standard_input_to_json(address: str) -> None:
     ("arguments", "message"),
     [
         ([MODEL, "short.csv"], "ROWS: expected a column 'width', came 'height'"),
-        ([MODEL, "none.npy"], "ROWS: expected a readable file, came 'none.npy' (No such file or directory)"),
+        ([MODEL, "none.npy"], "ROWS: expected an existing file, came 'none.npy'"),
         ([MODEL, "rows.npy", "--version", "7"], "the prediction service refused the request: "),
         ([MODEL, "wide.json"], "the prediction service refused the request: "),
         (["nope", "rows.npy"], "the prediction service refused the request: "),

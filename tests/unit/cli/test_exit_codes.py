@@ -56,9 +56,10 @@ def test_every_error_has_its_exit_code() -> None:
             "error: training.epoch: expected 'epochs' (the nearest",
         ),
         (["train", "digits-mlp", "--set", "epochs"], 2, "error: --set: expected PATH=VALUE, such as training.epochs=5"),
+        (["predict", "m", "none.csv"], 2, "error: ROWS: expected an existing file, came 'none.csv'"),
         (["init", "digits"], 2, "error: RECIPE: expected one of breast-cancer-mlp, "),
         (
-            ["predict", "m", "rows.csv", "--address", "127.0.0.1:1"],
+            ["predict", "m", "-", "--address", "127.0.0.1:1"],
             1,
             "error: no prediction service answers at 127.0.0.1",
         ),

@@ -122,5 +122,5 @@ def test_a_wrong_file_is_named_with_what_was_expected(
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected a readable file, came '.*none.csv' \(No such file or directory\)"):
+    with pytest.raises(InputError, match=r"expected an existing file, came '.*none.csv'"):
         read_rows(str(tmp_path / "none.csv"), NAMED)
