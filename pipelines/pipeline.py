@@ -81,7 +81,7 @@ def run_pipeline(spec: TrainingSpec, watcher: Watcher) -> Outcome:
             answers = predict(predictor, dataset.test.features)
             test = evaluate(dataset, dataset.test, answers)
             plots = draw_plots(folder, reports, test, dataset.labels, dataset.target_name)
-            _record_results(run, trained, test, plots)
+            _record_results(run, trained, validation, test, plots)
 
             watcher.stage("exporting and registering")
             registry = ModelRegistry(client, tracking_uri())
@@ -134,8 +134,10 @@ def _record_inputs(run: Run, spec: TrainingSpec, dataset: Dataset, folder: Path)
     run.log_artifact(folder / "spec.yaml")
 
 
-def _record_results(run: Run, trained: Trained, test: Evaluation, plots: list[Path]) -> None:
-    final = {f"test_{name}": value for name, value in test.metrics.items()}
+def _record_results(run: Run, trained: Trained, validation: Evaluation, test: Evaluation, plots: list[Path]) -> None:
+    """The figures of the weights that were kept; the epochs' own `val_` metrics end with the last epoch."""
+    parts = {"best_val": validation, "test": test}
+    final = {f"{part}_{name}": value for part, figures in parts.items() for name, value in figures.metrics.items()}
     run.log_metrics(final | {"best_epoch": float(trained.best_epoch)}, step=trained.best_epoch)
     for plot in plots:
         run.log_artifact(plot, "plots")

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
 Model = Annotated[str, typer.Argument(help="Name of the registered model.")]
 
-_RUN_METRICS = ("val_accuracy", "val_r2", "test_accuracy", "test_r2", "test_mae", "val_loss", "best_epoch")
+_RUN_METRICS = (
+    "best_val_accuracy",
+    "best_val_r2",
+    "test_accuracy",
+    "test_r2",
+    "test_mae",
+    "best_val_loss",
+    "best_epoch",
+)
 
 
 def models(model: Annotated[str | None, typer.Argument(help="Show all versions of this one.")] = None) -> None:

@@ -40,7 +40,8 @@ def test_models_of_one_lists_its_versions_with_the_reasons(store: Home) -> None:
 def test_runs_compares_metrics_and_the_settings_that_differ(store: Home) -> None:
     header, newest, oldest = rows("runs", MODEL)
     assert header[:4] == ["run", "status", "started", "seconds"]
-    assert header[4:] == ["val_accuracy", "test_accuracy", "val_loss", "best_epoch", "optimizer.learning_rate"]
+    metrics = ["best_val_accuracy", "test_accuracy", "best_val_loss", "best_epoch"]
+    assert header[4:] == [*metrics, "optimizer.learning_rate"]
     runs = [run.info.run_id[:8] for run in reversed(store.runs(MODEL))]
     assert [newest[0], oldest[0]] == runs
     assert [newest[-1], oldest[-1]] == ["0.1", "0.05"]

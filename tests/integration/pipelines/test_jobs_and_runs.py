@@ -87,6 +87,12 @@ def test_the_penalty_is_no_part_of_the_losses(job: Job) -> None:
     assert best.validation.loss == pytest.approx(job.outcome.validation.metrics["loss"], abs=1e-5)
 
 
+def test_the_run_ends_with_the_figures_of_the_best_epoch(run: Run, job: Job) -> None:
+    expected = {f"best_val_{name}": value for name, value in job.outcome.validation.metrics.items()}
+    assert {name: value for name, value in run.data.metrics.items() if name.startswith("best_val_")} == expected
+    assert set(expected) == {"best_val_loss", "best_val_accuracy"}
+
+
 def test_the_test_metrics_come_once_at_the_end(run: Run, job: Job) -> None:
     expected = {f"test_{name}": value for name, value in job.outcome.test.metrics.items()}
     assert {name: value for name, value in run.data.metrics.items() if name.startswith("test_")} == expected
