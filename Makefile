@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint types protos bench ui clean
+.PHONY: help demo test test-fast lint types protos bench images up smoke down purge backup restore upgrade test-compose ui clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.train ## train three models on handwritten digits, serve them, ask them
 	$(BIN)/drivetrain demo
@@ -24,22 +24,51 @@ test-fast: $(VENV)/.dev ## run the tests that take seconds
 lint: $(VENV)/.dev ## check style, format and that the stubs follow the protos
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	@rm -rf build/protos && mkdir -p build/protos/services/prediction/pb
+	@rm -rf build/protos && mkdir -p build/protos/services/prediction/pb build/protos/services/training/pb
 	@$(MAKE) --no-print-directory protos OUT=build/protos
-	diff -r -x __pycache__ -x __init__.py build/protos/services/prediction/pb services/prediction/pb
+	for service in prediction training; do \
+	  diff -r -x __pycache__ -x __init__.py build/protos/services/$$service/pb services/$$service/pb || exit 1; done
 
 types: $(VENV)/.dev ## check types, strictly, in code and tests
 	$(BIN)/mypy pipelines services tests
 
 OUT := .
+PROTOC = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc \
+  --python_out=$(OUT) --grpc_python_out=$(OUT) --mypy_out=$(OUT) --mypy_grpc_out=$(OUT)
 protos: $(VENV)/.dev ## generate the gRPC stubs from protos/
-	PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -Iservices/prediction/pb=protos \
-	  --python_out=$(OUT) --grpc_python_out=$(OUT) --mypy_out=$(OUT) --mypy_grpc_out=$(OUT) \
-	  protos/open_inference.proto
+	$(PROTOC) -Iservices/prediction/pb=protos protos/open_inference.proto
+	$(PROTOC) -Iservices/training/pb=protos protos/training.proto
 
 bench: $(VENV)/.dev ## measure training and serving against their peers
 	$(BIN)/python -m tests.benchmarks.training
 	$(BIN)/python -m tests.benchmarks.serving
+
+images: ## build the container images
+	docker compose build
+
+up: ## build and start the whole stack in containers, and wait until it is healthy
+	deploy/compose/up.sh
+
+smoke: ## train a model on the running stack, ask it for predictions, look at MLflow
+	deploy/compose/smoke.sh
+
+down: ## stop the stack; keep its data
+	docker compose --profile '*' down --remove-orphans
+
+purge: ## remove the stack with all its data; asks first, unless CONFIRM=yes
+	deploy/compose/purge.sh
+
+backup: ## write the stack's runs, models and state of jobs to a file: FILE=..., by default in backups/
+	deploy/compose/backup.sh $(FILE)
+
+restore: ## put a backup in the place of the stack's data: FILE=...
+	deploy/compose/restore.sh $(FILE)
+
+upgrade: ## back up, then move the running stack to the version checked out here
+	deploy/compose/upgrade.sh
+
+test-compose: $(VENV)/.dev ## build and start a stack of its own, test it with faults, remove it; TESTS=... picks some
+	deploy/compose/test.sh $(TESTS)
 
 ui: $(VENV)/.train ## open MLflow's UI on the runs and models here
 	$(BIN)/drivetrain ui

@@ -5,9 +5,12 @@
     ├── DataError         the data does not fit the spec
     ├── ResourceError     the cluster cannot give what the spec asks for
     ├── TrainingError     a worker failed
+    │   └── WorkerLostError       its process or node is gone
     ├── TrackingError     the MLflow run could not be opened or closed
+    │   └── SupersededError       the run is another process's now
     └── RegistryError     the model registry refused or could not be reached
-        └── PackageError  a version's files are missing, altered or inconsistent
+        ├── RegistryOutageError   it may answer later
+        └── PackageError          a version's files are missing, altered or inconsistent
 
 SpecError, DataError and ResourceError are the user's to mend (exit code 2); the others mean that a job failed
 (exit code 1).
@@ -62,12 +65,24 @@ class TrainingError(DrivetrainError):
     """A training worker failed."""
 
 
+class WorkerLostError(TrainingError):
+    """A worker's process or node is gone, through no fault of the job: another worker can go on from a checkpoint."""
+
+
 class TrackingError(DrivetrainError):
     """The MLflow run could not be opened or closed."""
 
 
+class SupersededError(TrackingError):
+    """The run is another process's now: this one leaves it as it is."""
+
+
 class RegistryError(DrivetrainError):
     """The model registry refused a request or could not be reached."""
+
+
+class RegistryOutageError(RegistryError):
+    """The model registry, or the database or store behind it, does not answer: it may later."""
 
 
 class PackageError(RegistryError):

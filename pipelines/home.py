@@ -22,6 +22,16 @@ def home() -> Path:
     return Path(os.environ.get("DRIVETRAIN_HOME") or ".drivetrain").absolute()
 
 
+def checkpoints_folder(run_id: str) -> Path:
+    """Where the workers of a run keep their checkpoints; on a cluster every node must see the same folder."""
+    return home() / "checkpoints" / run_id
+
+
+def datasets_folder() -> Path:
+    """Uploaded data, each file under the SHA-256 of its content."""
+    return home() / "datasets"
+
+
 def tracking_uri() -> str:
     """`MLFLOW_TRACKING_URI` where it is set, else sqlite under `home()`."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"

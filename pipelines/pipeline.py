@@ -1,12 +1,13 @@
 """The pipeline, top to bottom: load → fit → evaluate → package → register → promote."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Protocol
 
 import torch
+from torch import nn
 
 from pipelines.data.dataset import Dataset
 from pipelines.data.loading import load_dataset
@@ -14,16 +15,18 @@ from pipelines.evaluation.metrics import Evaluation, evaluate
 from pipelines.evaluation.model_card import write_model_card
 from pipelines.evaluation.plots import draw_plots
 from pipelines.export.graph import build_predictor, contract, export_onnx, predict
-from pipelines.home import mlflow_client, tracking_uri
+from pipelines.home import checkpoints_folder, mlflow_client, tracking_uri
 from pipelines.models.network import build_network
+from pipelines.outages import outlast
 from pipelines.registry.manifest import Manifest
 from pipelines.registry.model_registry import ModelRegistry
 from pipelines.registry.package import Golden
-from pipelines.registry.promotion import Decision, decide
+from pipelines.registry.promotion import Decision
 from pipelines.registry.publication import Draft, publish
 from pipelines.spec import TrainingSpec
 from pipelines.spec_file import dump_spec, flatten
 from pipelines.tracking import Run, git_commit, open_run
+from pipelines.training.checkpoints import forget
 from pipelines.training.launcher import check_resources, launch, ray_session
 from pipelines.training.loop import EpochReport
 from pipelines.training.worker import Trained, make_job
@@ -54,84 +57,105 @@ class Outcome:
 
 
 def run_pipeline(spec: TrainingSpec, watcher: Watcher) -> Outcome:
-    """Run one job from spec to registered version.
+    """Run one job from spec to registered version, in a run of its own.
 
     Raises DataError and ResourceError before a run is opened. After that every error ends the run as FAILED with its
     reason: TrainingError, RegistryError, PackageError, TrackingError.
     """
     started = time.monotonic()
-    watcher.stage("loading data")
-    dataset = load_dataset(spec)
-    network = build_network(spec.model, dataset.row_shape, dataset.num_outputs, spec.seed)
+    dataset, network = _load(spec, watcher)
     watcher.stage("starting Ray")
     with ray_session():
         check_resources(spec.compute)
         watcher.stage("opening the MLflow run")
-        client = mlflow_client()
-        with TemporaryDirectory() as temporary, open_run(client, spec.name) as run:  # closing may still read files
-            folder = Path(temporary)
-            _record_inputs(run, spec, dataset, folder)
-            watcher.stage("starting workers")
-            trained, reports = _train(spec, dataset, run, watcher)
-
-            watcher.stage("evaluating")
-            network.load_state_dict({name: torch.from_numpy(weight.copy()) for name, weight in trained.weights.items()})
-            predictor = build_predictor(network, dataset)
-            validation = evaluate(dataset, dataset.validation, predict(predictor, dataset.validation.features))
-            answers = predict(predictor, dataset.test.features)
-            test = evaluate(dataset, dataset.test, answers)
-            plots = draw_plots(folder, reports, test, dataset.labels, dataset.target_name)
-            _record_results(run, trained, validation, test, plots)
-
-            watcher.stage("exporting and registering")
-            registry = ModelRegistry(client, tracking_uri())
-            decision = decide(spec.registry.promote, validation.score, registry.champion(spec.name))
-            draft = Draft(
-                manifest=_manifest(spec, dataset, run),
-                graph=export_onnx(predictor, dataset.row_shape),
-                weights=trained.weights,
-                spec_yaml=dump_spec(spec),
-                held_out=Golden({"features": dataset.test.features}, answers),
-                model_card=write_model_card(spec, dataset, run.run_id, validation, test),
-                plots=plots,
-            )
-            version = publish(client, registry, run.experiment_id, draft, validation.score, decision)
-    elapsed = time.monotonic() - started
-    return Outcome(spec.name, version, decision, run.run_id, trained.best_epoch, validation, test, elapsed)
+        with open_run(mlflow_client(), spec.name) as run:
+            outcome = _carry_out(spec, dataset, network, run, watcher, spec.training.retries)
+    forget(checkpoints_folder(run.run_id))
+    return replace(outcome, seconds=time.monotonic() - started)
 
 
-def _train(spec: TrainingSpec, dataset: Dataset, run: Run, watcher: Watcher) -> tuple[Trained, list[EpochReport]]:
+def run_pipeline_in(run: Run, spec: TrainingSpec, watcher: Watcher, retries: int) -> Outcome:
+    """Run one job, or what earlier attempts left of it, in an adopted run; Ray is there, and may yet have to grow.
+
+    The caller closes the run, and forgets the checkpoints when that is FINISHED. Raises what `run_pipeline` raises,
+    but ResourceError, and SupersededError if the run has gone to another process.
+    """
+    dataset, network = _load(spec, watcher)
+    return _carry_out(spec, dataset, network, run, watcher, retries)
+
+
+def _load(spec: TrainingSpec, watcher: Watcher) -> tuple[Dataset, nn.Module]:
+    watcher.stage("loading data")
+    dataset = load_dataset(spec)
+    return dataset, build_network(spec.model, dataset.row_shape, dataset.num_outputs, spec.seed)
+
+
+def _carry_out(
+    spec: TrainingSpec,
+    dataset: Dataset,
+    network: nn.Module,
+    run: Run,
+    watcher: Watcher,
+    retries: int,
+) -> Outcome:
+    started = time.monotonic()
+    _record_inputs(run, spec, dataset)
+    watcher.stage("starting workers")
+    trained, reports = _train(spec, dataset, run, watcher, retries)
+
+    watcher.stage("evaluating")
+    network.load_state_dict({name: torch.from_numpy(weight.copy()) for name, weight in trained.weights.items()})
+    predictor = build_predictor(network, dataset)
+    validation = evaluate(dataset, dataset.validation, predict(predictor, dataset.validation.features))
+    answers = predict(predictor, dataset.test.features)
+    test = evaluate(dataset, dataset.test, answers)
+    plots = draw_plots(run.folder, reports, test, dataset.labels, dataset.target_name)
+    _record_results(run, trained, validation, test, plots)
+
+    watcher.stage("exporting and registering")
+    draft = Draft(
+        manifest=_manifest(spec, dataset, run),
+        graph=export_onnx(predictor, dataset.row_shape),
+        weights=trained.weights,
+        spec_yaml=dump_spec(spec),
+        held_out=Golden({"features": dataset.test.features}, answers),
+        model_card=write_model_card(spec, dataset, run.run_id, validation, test),
+        plots=plots,
+    )
+    run.check_fence()
+    registry, rule = ModelRegistry(run.client, tracking_uri()), spec.registry.promote
+    publishing = partial(publish, run.client, registry, run.experiment_id, draft, validation.score, rule)
+    published = outlast(run.patience_s, publishing)
+    return Outcome(
+        model=spec.name,
+        version=published.version,
+        decision=published.decision,
+        run_id=run.run_id,
+        best_epoch=trained.best_epoch,
+        validation=validation,
+        test=test,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _train(
+    spec: TrainingSpec, dataset: Dataset, run: Run, watcher: Watcher, retries: int
+) -> tuple[Trained, list[EpochReport]]:
     reports: list[EpochReport] = []
-    for event in launch(make_job(spec, dataset)):
+    for event in launch(make_job(spec, dataset, checkpoints_folder(run.run_id)), retries):
         if isinstance(event, Trained):
             return event, reports
         reports.append(event)
-        run.log_metrics(_metrics(event), step=event.epoch)
+        run.log_metrics(event.metrics, step=event.epoch)
         watcher.epoch(event)
     raise AssertionError("a launch that ends without weights raises")
 
 
-def _metrics(report: EpochReport) -> dict[str, float]:
-    parts = {"train": report.train, "val": report.validation}
-    figures = {f"{part}_{name}": value for part, measures in parts.items() for name, value in measures.metrics.items()}
-    losses = {f"{part}_loss": measures.loss for part, measures in parts.items()}
-    return (
-        figures
-        | losses
-        | {
-            "penalty": report.penalty,
-            "learning_rate": report.learning_rate,
-            "epoch_seconds": report.seconds,
-            "rows_per_second": report.rows_per_second,
-        }
-    )
-
-
-def _record_inputs(run: Run, spec: TrainingSpec, dataset: Dataset, folder: Path) -> None:
+def _record_inputs(run: Run, spec: TrainingSpec, dataset: Dataset) -> None:
     run.log_params(flatten(spec))
     run.log_dataset(dataset)
-    (folder / "spec.yaml").write_text(dump_spec(spec))
-    run.log_artifact(folder / "spec.yaml")
+    (run.folder / "spec.yaml").write_text(dump_spec(spec))
+    run.log_artifact(run.folder / "spec.yaml")
 
 
 def _record_results(run: Run, trained: Trained, validation: Evaluation, test: Evaluation, plots: list[Path]) -> None:

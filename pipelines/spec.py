@@ -3,10 +3,11 @@
 Every field has a default, so the empty spec trains an MLP on the handwritten digits. `pipelines.spec_file` reads specs.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 Task = Literal["classification", "regression"]
@@ -79,11 +80,24 @@ class SyntheticSource(Source):
     """How many classes there are; regression ignores it."""
 
 
+CONTENT_SCHEME = "sha256:"
+"""What the address of uploaded content begins with; its SHA-256 in hexadecimal digits follows."""
+
+
+def _whole_address(path: Path) -> Path:
+    if str(path).startswith(CONTENT_SCHEME) and not re.fullmatch(f"{CONTENT_SCHEME}[0-9a-f]{{64}}", str(path)):
+        raise _mismatch("", f"{CONTENT_SCHEME} and 64 hexadecimal digits, or a file", repr(str(path)))
+    return path
+
+
+DataPath = Annotated[Path, AfterValidator(_whole_address)]
+
+
 class TableSource(Source):
     """A table whose columns have names."""
 
-    path: Path
-    """The file, absolute or relative to the working directory."""
+    path: DataPath
+    """The file, absolute or relative to the working directory, or `sha256:HEX` for content uploaded to a service."""
     target: str = Field(default="target", min_length=1)
     """Column to predict."""
     features: tuple[str, ...] | None = Field(default=None, min_length=1)
@@ -117,8 +131,8 @@ class NpzSource(Source):
 
     source: Literal["npz"]
     """Kind of source."""
-    path: Path
-    """The file, absolute or relative to the working directory."""
+    path: DataPath
+    """The file, absolute or relative to the working directory, or `sha256:HEX` for content uploaded to a service."""
     features: str = Field(default="features", min_length=1)
     """Name of the array with the features."""
     target: str = Field(default="target", min_length=1)
@@ -272,6 +286,8 @@ class Training(Section):
     """Rows an update, over all workers together."""
     early_stopping: EarlyStopping | None = None
     """Off by default. The weights of the epoch with the lowest validation loss are kept either way."""
+    retries: int = Field(default=3, ge=0, le=100)
+    """How often lost workers, or a lost cluster, are replaced; training goes on from the last checkpoint."""
 
 
 class Compute(Section):

@@ -1,5 +1,6 @@
 """Reading specs: YAML file or recipe name, `--set` overrides, and errors that name the place in the YAML."""
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from importlib.resources import files
@@ -13,6 +14,10 @@ from pydantic_core import ErrorDetails
 from pipelines.errors import Mismatch, SpecError
 from pipelines.spec import Section, TrainingSpec
 
+_REPR = reprlib.Repr()
+"""Looks at the beginning of a value only: aliases can make a short YAML text an endless one."""
+_REPR.maxstring = _REPR.maxother = 200
+
 _RECIPES = files("pipelines") / "recipes"
 
 # The sections whose kind a field chooses. Pydantic puts the chosen kind into an error's location, YAML does not.
@@ -23,10 +28,11 @@ class _UniqueKeys(yaml.SafeLoader):
     """Refuses a key that a mapping has twice, where YAML's own loader would take the last one in silence."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
+        seen: set[str] = set()
+        for key in (key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} twice", node.start_mark)
+            seen.add(key)
         return super().construct_mapping(node, deep)
 
 
@@ -59,7 +65,7 @@ def parse_yaml(text: str, source: str) -> dict[str, Any]:
     """Parse YAML into a mapping; `source` names the text in an error. Raises SpecError."""
     try:
         tree = yaml.load(text, _UniqueKeys)  # a safe loader
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: an impossible date
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: an impossible date
         raise SpecError(Mismatch(source, "valid YAML", " ".join(str(error).split()))) from error
     if tree is None:
         return {}
@@ -193,5 +199,5 @@ def _kinds(union: str) -> dict[str, type[Section]]:
 
 
 def _shorten(value: object, limit: int = 60) -> str:
-    text = repr(value)
+    text = _REPR.repr(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 from pyarrow.lib import ArrowException
 
 from pipelines.errors import DataError
-from pipelines.spec import CsvSource, NpzSource, ParquetSource, SklearnSource, SyntheticSource, TableSource, Task
+from pipelines.home import datasets_folder
+from pipelines.spec import (
+    CONTENT_SCHEME,
+    CsvSource,
+    NpzSource,
+    ParquetSource,
+    SklearnSource,
+    SyntheticSource,
+    TableSource,
+    Task,
+)
 
 
 @dataclass(frozen=True)
@@ -73,11 +83,23 @@ def _synthetic(source: SyntheticSource, task: Task, seed: int) -> Table:
     return Table(features, target, names, "target", (), origin)
 
 
-def _read_file(path: Path, read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
+def _located(path: Path) -> Path:
+    """The file that a spec names, or the one with the uploaded content that it gives the address of."""
+    address = str(path)
+    if address.startswith(CONTENT_SCHEME):
+        content = datasets_folder() / address.removeprefix(CONTENT_SCHEME)
+        if not content.is_file():
+            raise DataError("data.path", "content that has been uploaded here", f"{address!r}, which has not")
+        return content
     if not path.is_file():
-        raise DataError("data.path", "an existing file", f"{str(path)!r}, which is not one")
+        raise DataError("data.path", "an existing file", f"{address!r}, which is not one")
+    return path
+
+
+def _read_file(path: Path, read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame:
+    file = _located(path)
     try:
-        return read(path)
+        return read(file)
     except (ValueError, OSError, ArrowException, pd.errors.ParserError) as error:
         raise DataError("data.path", f"a readable {path.suffix.lstrip('.') or 'table'} file", str(error)) from error
 
@@ -146,10 +168,9 @@ def _refuse_gaps(name: str, column: "pd.Series[Any]") -> None:
 
 
 def _npz(source: NpzSource) -> Table:
-    if not source.path.is_file():
-        raise DataError("data.path", "an existing file", f"{str(source.path)!r}, which is not one")
+    file = _located(source.path)
     try:
-        arrays = _read_archive(source.path)
+        arrays = _read_archive(file)
     except (ValueError, OSError, EOFError, BadZipFile) as error:
         raise DataError("data.path", "an npz archive of plain arrays", str(error)) from error
     for field, name in (("data.features", source.features), ("data.target", source.target)):

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 
-from pipelines.errors import PackageError, RegistryError
+from pipelines.errors import PackageError, RegistryError, RegistryOutageError
+from pipelines.outages import is_outage
 from pipelines.registry.manifest import Manifest
 from pipelines.registry.package import Package, open_package
 from pipelines.registry.promotion import Champion, Decision, Score
@@ -40,6 +41,8 @@ class Version:
     created: datetime
     is_champion: bool
     score: Score | None
+    promoted: bool
+    """Whether it was made champion, whatever became of that since."""
     reason: str
 
 
@@ -81,6 +84,13 @@ class ModelRegistry:
         rows = [_version(entry, champion) for entry in found]
         return sorted(rows, key=lambda row: int(row.version), reverse=True)
 
+    def version_of(self, model: str, run_id: str) -> Version | None:
+        """The version that a run has registered; None if it has not."""
+        with translated(f"look for a version of {model!r}"):
+            found = self._client.search_model_versions(f"name='{model}' and run_id='{run_id}'")
+        champion = self.champion(model) if found else None
+        return _version(found[0], champion.version if champion else "") if found else None
+
     def create_version(
         self, manifest: Manifest, logged: "LoggedModel", manifest_sha256: str, score: Score, decision: Decision
     ) -> str:
@@ -113,6 +123,11 @@ class ModelRegistry:
             if reason is not None:
                 self._client.set_model_version_tag(model, version, REASON_TAG, reason)
 
+    def pass_over(self, model: str, version: str, reason: str) -> None:
+        """Record why a version did not become champion."""
+        with translated(f"record the decision on version {version} of {model!r}"):
+            self._client.set_model_version_tag(model, version, REASON_TAG, reason)
+
     def rollback(self, model: str) -> tuple[str, str]:
         """Point `champion` back at the version that the present one replaced; return (left, restored)."""
         champion = self.champion(model)
@@ -126,6 +141,12 @@ class ModelRegistry:
                 )
             self._client.set_registered_model_alias(model, CHAMPION, previous)
         return champion.version, previous
+
+    def manifest_sha256(self, model: str, version: str) -> str | None:
+        """The recorded SHA-256 of the version's manifest; None where Drivetrain did not register it."""
+        with translated(f"read version {version} of {model!r}"):
+            tags = self._client.get_model_version(model, version).tags
+        return tags.get(MANIFEST_TAG)
 
     def fetch(self, model: str, version: str, directory: Path) -> Package:
         """Download a version into `directory`, which exists, and open it, hashes checked.
@@ -156,10 +177,10 @@ def translated(action: str) -> Iterator[None]:
     """The boundary where what MLflow and its artifact stores raise becomes a RegistryError."""
     try:
         yield
-    except MlflowException as error:
-        raise RegistryError(f"cannot {action}: {error.message}") from error
-    except OSError as error:
-        raise RegistryError(f"cannot {action}: {error}") from error
+    except (MlflowException, OSError) as error:
+        kind = RegistryOutageError if is_outage(error) else RegistryError
+        text = error.message if isinstance(error, MlflowException) else error
+        raise kind(f"cannot {action}: {text}") from error
 
 
 def _score(version: "ModelVersion") -> Score | None:
@@ -175,5 +196,6 @@ def _version(entry: "ModelVersion", champion: str) -> Version:
         created=datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC),
         is_champion=str(entry.version) == champion,
         score=_score(entry),
+        promoted=entry.tags.get(PROMOTED_TAG) == "true",
         reason=entry.tags.get(REASON_TAG, ""),
     )

@@ -31,7 +31,7 @@ from pipelines.registry.package import (
     seal,
     write_golden,
 )
-from pipelines.registry.promotion import Decision, Score
+from pipelines.registry.promotion import Decision, PromotionRule, Score, decide
 
 MODEL_CARD_FILE = "model_card.md"
 PLOTS_FOLDER = "plots"
@@ -53,14 +53,42 @@ class Draft:
     plots: Sequence[Path]
 
 
+@dataclass(frozen=True)
+class Published:
+    """A registered version, and what was decided about it."""
+
+    version: str
+    decision: Decision
+
+
 def publish(
+    client: MlflowClient, registry: ModelRegistry, experiment_id: str, draft: Draft, score: Score, rule: PromotionRule
+) -> Published:
+    """Log, verify and register a draft, and promote it if the rule says so.
+
+    A run has one version: publishing its draft again, after an interruption at any point, takes the version that is
+    there and finishes what was left. Raises PackageError if the sealed package does not answer as torch did, before
+    anything is registered; RegistryError if MLflow refuses; RegistryOutageError if trying again may help.
+    """
+    model = draft.manifest.model
+    there = registry.version_of(model, draft.manifest.run_id)
+    if there and there.promoted:
+        return Published(there.version, Decision(True, there.reason))
+    if there and there.is_champion:
+        decision = Decision(True, there.reason)
+    else:
+        decision = decide(rule, score, registry.champion(model))
+    version = there.version if there else _register(client, registry, experiment_id, draft, score, decision)
+    if decision.promote:
+        registry.promote(model, version, decision.reason)
+    elif there:
+        registry.pass_over(model, version, decision.reason)
+    return Published(version, decision)
+
+
+def _register(
     client: MlflowClient, registry: ModelRegistry, experiment_id: str, draft: Draft, score: Score, decision: Decision
 ) -> str:
-    """Log, verify and register a draft, and promote it if the decision says so; return the version.
-
-    Raises PackageError if the sealed package does not answer as torch did, RegistryError if MLflow refuses. Either way
-    nothing has been registered.
-    """
     manifest = draft.manifest
     with translated(f"log the model {manifest.model!r}"):
         logged = client.create_logged_model(experiment_id, name=manifest.model, source_run_id=manifest.run_id)
@@ -77,10 +105,7 @@ def publish(
         raise
     with translated(f"log the model {manifest.model!r}"):
         client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
-    version = registry.create_version(manifest, logged, manifest_sha256, score, decision)
-    if decision.promote:
-        registry.promote(manifest.model, version)
-    return version
+    return registry.create_version(manifest, logged, manifest_sha256, score, decision)
 
 
 def _write(directory: Path, draft: Draft, logged: LoggedModel) -> str:

@@ -4,23 +4,53 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
 import ray
 import ray.train
 import ray.train.torch
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import (
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayActorError,
+    RayError,
+    RayTaskError,
+    WorkerCrashedError,
+)
 from ray.train import RunConfig, ScalingConfig
-from ray.train.v2.api.exceptions import WorkerGroupError
+from ray.train.torch import TorchConfig
+from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError, WorkerHealthCheckTimeoutError
+from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 from ray.util.queue import Empty, Queue
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pipelines.errors import DrivetrainError, ResourceError, TrainingError
+from pipelines.errors import DrivetrainError, ResourceError, TrainingError, WorkerLostError
 from pipelines.home import home
 from pipelines.spec import Compute
+from pipelines.training.team import lost_contact
 from pipelines.training.worker import Event, Job, Trained, Worker, train_rank
+
+_log = logging.getLogger(__name__)
+
+_LOST = (
+    RayActorError,
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    WorkerCrashedError,
+    WorkerHealthCheckFailedError,
+    WorkerHealthCheckTimeoutError,
+)
+"""What Ray and Ray Train raise when a process or node is gone."""
+
+_FAILED = "a training worker failed: "
+
+_COLLECTIVE_TIMEOUT_S = 600
+"""How long workers wait for one that lives but does not come to the exchange of gradients."""
 
 
 @contextmanager
@@ -48,12 +78,27 @@ def ray_session() -> Iterator[None]:
         ray.shutdown()
 
 
-def launch(job: Job) -> Iterator[Event]:
-    """Train on Ray: a report an epoch as it comes, at last the weights. Closing the iterator ends the workers.
+def launch(job: Job, retries: int) -> Iterator[Event]:
+    """Train on Ray: each epoch's report once, as it comes, at last the weights. Closing the iterator ends the workers.
 
-    Raises TrainingError if a worker fails.
+    Up to `retries` times lost workers are replaced by others, which go on from the job's last checkpoint. Raises
+    WorkerLostError when that is used up, and what a worker raised, or TrainingError, if the fault lies with the job.
     """
-    return _one_worker(job) if job.spec.compute.workers == 1 else _several_workers(job)
+    start = _one_worker if job.spec.compute.workers == 1 else _several_workers
+    epoch = 0
+    for left in range(retries, -1, -1):
+        try:
+            for event in start(job):
+                if isinstance(event, Trained):
+                    yield event
+                    return
+                if event.epoch > epoch:
+                    epoch = event.epoch
+                    yield event
+        except WorkerLostError as error:
+            if left == 0:
+                raise
+            _log.warning("%s; starting others, which go on from the last checkpoint; retries left: %d", error, left - 1)
 
 
 def check_resources(compute: Compute) -> None:
@@ -83,7 +128,7 @@ def _one_worker(job: Job) -> Iterator[Event]:
 
 def _several_workers(job: Job) -> Iterator[Event]:
     compute = job.spec.compute
-    events = Queue(actor_options={"num_cpus": 0})
+    events = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": _this_node()})
     resources = {"CPU": compute.cpus_per_worker, "GPU": compute.gpus_per_worker}
     trainer = ray.train.torch.TorchTrainer(
         train_rank,
@@ -91,17 +136,36 @@ def _several_workers(job: Job) -> Iterator[Event]:
         scaling_config=ScalingConfig(
             num_workers=compute.workers, use_gpu=compute.gpus_per_worker > 0, resources_per_worker=resources
         ),
+        torch_config=TorchConfig(timeout_s=_COLLECTIVE_TIMEOUT_S),
         run_config=RunConfig(storage_path=str(home() / "ray")),
     )
-    with ThreadPoolExecutor(max_workers=1) as driver:
-        fitting = driver.submit(trainer.fit)
+    fitting = _in_background(trainer.fit)
+    try:
+        yield from _until_done(events, fitting)
+        fitting.result()
+    except (RayError, ray.train.TrainingFailedError) as error:
+        raise _failure(error) from error
+    finally:
+        events.shutdown(force=True)  # whoever still trains ends at the next report
+
+
+def _this_node() -> NodeAffinitySchedulingStrategy:
+    """So that an actor is lost only together with this process."""
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+
+
+def _in_background(call: Callable[[], Any]) -> Future[Any]:
+    """Call in a thread that nobody waits for: who is interrupted must not wait until the workers see it."""
+    future: Future[Any] = Future()
+
+    def run() -> None:
         try:
-            yield from _until_done(events, fitting)
-            fitting.result()
-        except (RayError, ray.train.TrainingFailedError) as error:
-            raise _failure(error) from error
-        finally:
-            events.shutdown(force=True)
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - whoever asks for the result gets it
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
 
 
 def _until_done(events: Queue, fitting: Future[Any]) -> Iterator[Event]:
@@ -118,12 +182,25 @@ def _until_done(events: Queue, fitting: Future[Any]) -> Iterator[Event]:
 
 
 def _failure(error: BaseException) -> DrivetrainError:
-    """Our own error that a worker raised, or a TrainingError with what Ray says."""
-    causes = [error]
-    if isinstance(error, WorkerGroupError):
-        causes = list(error.worker_failures.values())
+    """What a worker of ours raised on purpose; else WorkerLostError if one is gone; else TrainingError."""
+    causes = [_raised(cause) for cause in _causes(error)]
     for cause in causes:
-        raised = cause.cause if isinstance(cause, RayTaskError) else cause
-        if isinstance(raised, DrivetrainError):
-            return raised
-    return TrainingError(f"a training worker failed: {str(causes[0]).strip().splitlines()[-1]}")
+        if isinstance(cause, DrivetrainError):
+            return cause
+    lost = [cause for cause in causes if isinstance(cause, _LOST) or lost_contact(cause)]
+    text = str((lost or causes)[0]).strip().splitlines()[-1]
+    return WorkerLostError(f"a training worker was lost: {text}") if lost else TrainingError(_FAILED + text)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    match error:
+        case WorkerGroupError():
+            return list(error.worker_failures.values())
+        case ControllerError():
+            return [error.controller_failure]
+        case _:
+            return [error]
+
+
+def _raised(error: BaseException) -> BaseException:
+    return error.cause if isinstance(error, RayTaskError) else error

@@ -2,9 +2,10 @@
 
 import copy
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,23 @@ class EpochReport:
     rows_per_second: float
     best: bool
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The figures by the names that a run has them under."""
+        parts = {"train": self.train, "val": self.validation}
+        named = {f"{part}_{name}": value for part, figures in parts.items() for name, value in figures.metrics.items()}
+        losses = {f"{part}_loss": figures.loss for part, figures in parts.items()}
+        return (
+            named
+            | losses
+            | {
+                "penalty": self.penalty,
+                "learning_rate": self.learning_rate,
+                "epoch_seconds": self.seconds,
+                "rows_per_second": self.rows_per_second,
+            }
+        )
+
 
 class BestEpoch:
     """Keeps the weights of the epoch with the lowest validation loss, and counts the epochs since."""
@@ -64,23 +82,56 @@ class BestEpoch:
         """Whether `patience` epochs brought no improvement of more than `min_delta`."""
         return self._patience is not None and self._waited >= self._patience
 
+    def state_dict(self) -> dict[str, Any]:
+        """What to give `load_state_dict` to go on from here."""
+        return {"waited": self._waited, "reference": self._reference, "loss": self._loss, "weights": self.weights}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state."""
+        self._waited, self._reference, self._loss = state["waited"], state["reference"], state["loss"]
+        self.weights = state["weights"]
+
+
+class Fitting:
+    """All that an epoch changes, and so all that a checkpoint has to hold."""
+
+    def __init__(self, network: nn.Module, spec: TrainingSpec) -> None:
+        self.network = network
+        self.optimizer = build_optimizer(spec.optimizer, network.parameters())
+        self.best = BestEpoch(spec.training.early_stopping)
+        self.reports: list[EpochReport] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """What to give `load_state_dict` to go on from here."""
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "best": self.best.state_dict(),
+            "reports": self.reports,
+            "random": torch.get_rng_state(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state, which from now on is this fitting's own."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.best.load_state_dict(state["best"])
+        self.reports = state["reports"]
+        torch.set_rng_state(state["random"])
+
 
 def fit(
-    network: nn.Module,
-    spec: TrainingSpec,
-    train: Part,
-    validation: Part,
-    target_deviation: float,
-    team: Team,
-    best: BestEpoch,
+    fitting: Fitting, spec: TrainingSpec, train: Part, validation: Part, target_deviation: float, team: Team
 ) -> Iterator[EpochReport]:
-    """Train `network` in place, an epoch at a time; `best` ends up with the weights to keep."""
+    """Train on from the last epoch that `fitting` has seen, an epoch at a time, to the end."""
     objective = Objective(spec.loss, spec.regularization)
+    network, optimizer, best = fitting.network, fitting.optimizer, fitting.best
     model = team.wrap(network)
-    optimizer = build_optimizer(spec.optimizer, network.parameters())
     batches = Batches(len(train.targets), spec.training.batch_size, team.rank, team.size)
     held_out = Batches(len(validation.targets), max(spec.training.batch_size, 1024), team.rank, team.size)
-    for epoch in range(1, spec.training.epochs + 1):
+    for epoch in range(len(fitting.reports) + 1, spec.training.epochs + 1):
+        if best.should_stop:
+            return
         started = time.perf_counter()
         full = isinstance(spec.optimizer, GradientDescent)
         updates = batches.full() if full else batches.stochastic(spec.seed, epoch)
@@ -90,18 +141,19 @@ def fit(
             checked = run_epoch(network, objective, spec.task, validation, held_out.full(), team)
             penalty = objective.penalty(network).item()
         measured = measure(spec.task, checked, target_deviation)
-        yield EpochReport(
-            epoch=epoch,
-            train=measure(spec.task, fitted, target_deviation),
-            validation=measured,
-            penalty=penalty,
-            learning_rate=optimizer.param_groups[0]["lr"],
-            seconds=seconds,
-            rows_per_second=len(train.targets) / seconds,
-            best=best.observe(measured.loss, network),
+        fitting.reports.append(
+            EpochReport(
+                epoch=epoch,
+                train=measure(spec.task, fitted, target_deviation),
+                validation=measured,
+                penalty=penalty,
+                learning_rate=optimizer.param_groups[0]["lr"],
+                seconds=seconds,
+                rows_per_second=len(train.targets) / seconds,
+                best=best.observe(measured.loss, network),
+            )
         )
-        if best.should_stop:
-            return
+        yield fitting.reports[-1]
 
 
 def run_epoch(

@@ -24,6 +24,11 @@ class Team(Protocol):
         """The sum over all workers."""
 
 
+def lost_contact(error: BaseException) -> bool:
+    """Whether an exchange failed because another worker is gone; gloo's errors say so by their text alone."""
+    return isinstance(error, torch.distributed.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
+
+
 class Solo:
     """One worker."""
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from pipelines.data.dataset import Dataset, Rows
 from pipelines.errors import TrainingError
 from pipelines.models.network import build_network
 from pipelines.spec import TrainingSpec
-from pipelines.training.loop import BestEpoch, EpochReport, Part, fit
+from pipelines.training.checkpoints import Checkpoints
+from pipelines.training.loop import EpochReport, Fitting, Part, fit
 from pipelines.training.team import DistributedTeam, Solo, Team
 
 
@@ -27,6 +29,8 @@ class Job:
     num_outputs: int
     target_deviation: float
     """Of the target in its own units; 1 for classes."""
+    checkpoints: Path | None
+    """Folder that the workers, wherever they run, keep checkpoints in and go on from; None for neither."""
 
 
 @dataclass(frozen=True)
@@ -40,34 +44,61 @@ class Trained:
 Event = EpochReport | Trained
 
 
-def make_job(spec: TrainingSpec, dataset: Dataset) -> Job:
-    """Scale the rows once, so that no step has to."""
+def make_job(spec: TrainingSpec, dataset: Dataset, checkpoints: Path | None = None) -> Job:
+    """Scale the rows once, so that no step has to.
+
+    Checkpoints have a folder by the data's digest, so that no job goes on with other data than it began with.
+    """
     return Job(
         spec=spec,
         train=_scaled(dataset, dataset.train),
         validation=_scaled(dataset, dataset.validation),
         num_outputs=dataset.num_outputs,
         target_deviation=float(dataset.target.deviation[0]),
+        checkpoints=checkpoints and checkpoints / dataset.digest,
     )
 
 
 def train(job: Job, team: Team, device: torch.device) -> Iterator[Event]:
-    """Train to the end: a report an epoch, at last the best epoch's weights. TrainingError if the loss diverges."""
+    """Train to the end: a report an epoch, at last the best epoch's weights.
+
+    Goes on after the last checkpoint; the reports of the epochs until then come first. TrainingError if the loss
+    diverges.
+    """
     torch.set_num_threads(job.spec.compute.cpus_per_worker)
     torch.manual_seed(job.spec.seed)
     network = build_network(job.spec.model, job.train.features.shape[1:], job.num_outputs, job.spec.seed).to(device)
     train_part, validation_part = _resident(job.train, device), _resident(job.validation, device)
-    best = BestEpoch(job.spec.training.early_stopping)
-    best_epoch = 0
-    for report in fit(network, job.spec, train_part, validation_part, job.target_deviation, team, best):
+    fitting, checkpoints = Fitting(network, job.spec), Checkpoints(job.checkpoints)
+    _resume(fitting, checkpoints, team, device)
+    for report in fitting.reports.copy():  # no `yield from`: Ray sends values into the generators that it streams
+        yield report
+    for report in fit(fitting, job.spec, train_part, validation_part, job.target_deviation, team):
         if not math.isfinite(report.train.loss + report.validation.loss):
             raise TrainingError(
                 f"the loss is no longer finite in epoch {report.epoch}: try a smaller optimizer.learning_rate "
                 f"than {job.spec.optimizer.learning_rate:g}"
             )
-        best_epoch = report.epoch if report.best else best_epoch
+        if team.rank == 0:
+            checkpoints.offer(report.epoch, fitting.state_dict)
         yield report
-    yield Trained({name: weight.cpu().numpy() for name, weight in best.weights.items()}, best_epoch)
+    if team.rank == 0:
+        checkpoints.write(len(fitting.reports), fitting.state_dict)
+    best_epoch = max(report.epoch for report in fitting.reports if report.best)
+    yield Trained({name: weight.cpu().numpy() for name, weight in fitting.best.weights.items()}, best_epoch)
+
+
+def _resume(fitting: Fitting, checkpoints: Checkpoints, team: Team, device: torch.device) -> None:
+    """Bring every worker to the newest checkpoint that rank 0 sees."""
+    mine = checkpoints.newest() if team.rank == 0 else 0
+    epoch = int(team.total(torch.tensor(mine, dtype=torch.float64, device=device)))
+    if epoch == 0:
+        return
+    try:
+        state = checkpoints.read(epoch)
+    except FileNotFoundError as error:
+        raise TrainingError(f"worker {team.rank}: {error}; do all nodes share DRIVETRAIN_HOME?") from error
+    fitting.load_state_dict(state)
 
 
 class Worker:

@@ -1,21 +1,22 @@
 """A client of the prediction service, as small as the commands need it."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self, cast
+from typing import Self, TypeVar, cast
 
-import grpc
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.registry.manifest import NUMPY_DTYPES, Datatype
-from services.cli.errors import InputError, ServiceError
+from services.cli.connection import CALL_TIMEOUT_S, Connection, Service
+from services.cli.errors import InputError, TransientError
 from services.prediction.pb import open_inference_pb2 as pb
 from services.prediction.pb.open_inference_pb2_grpc import GRPCInferenceServiceStub
 
-_USER_STATUSES = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND)
+T = TypeVar("T")
+
+SERVICE = Service("prediction", "inference.GRPCInferenceService", "start one with: drivetrain serve")
 
 
 @dataclass(frozen=True)
@@ -41,32 +42,30 @@ class Answer:
 class PredictionClient:
     """Asks one prediction service. Every method raises ServiceError, or InputError where the request was wrong."""
 
-    def __init__(self, address: str, timeout_s: float = 30.0) -> None:
-        self._address, self._timeout_s = address, timeout_s
-        self._channel = grpc.insecure_channel(address, options=[("grpc.max_receive_message_length", -1)])
-        self._stub = GRPCInferenceServiceStub(self._channel)
+    def __init__(self, address: str, timeout_s: float = CALL_TIMEOUT_S) -> None:
+        self._connection, self._timeout_s = Connection(SERVICE, address), timeout_s
+        self._stub = GRPCInferenceServiceStub(self._connection.channel)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._channel.close()
+        self._connection.channel.close()
+
+    def server_version(self) -> str:
+        """Version of Drivetrain that serves."""
+        return self._call(self._stub.ServerMetadata, pb.ServerMetadataRequest()).version
 
     def is_ready(self, model: str, version: str = "") -> bool:
         """Whether the model, in that version if one is given, would answer now."""
         try:
-            return self._stub.ModelReady(
-                pb.ModelReadyRequest(name=model, version=version), timeout=self._timeout_s
-            ).ready
-        except grpc.RpcError:
+            return self._call(self._stub.ModelReady, pb.ModelReadyRequest(name=model, version=version)).ready
+        except (InputError, TransientError):
             return False
 
     def describe(self, model: str, version: str = "") -> Description:
         """The model's metadata."""
-        with self._translated():
-            metadata = self._stub.ModelMetadata(
-                pb.ModelMetadataRequest(name=model, version=version), timeout=self._timeout_s
-            )
+        metadata = self._call(self._stub.ModelMetadata, pb.ModelMetadataRequest(name=model, version=version))
         return Description(
             version=metadata.versions[0],
             input_name=metadata.inputs[0].name,
@@ -84,23 +83,12 @@ class PredictionClient:
             inputs=[tensor],
             raw_input_contents=[np.ascontiguousarray(rows, "<f4").tobytes()],
         )
-        with self._translated():
-            response = self._stub.ModelInfer(request, timeout=self._timeout_s)
+        response = self._call(self._stub.ModelInfer, request)
         outputs = {
             output.name: np.frombuffer(raw, NUMPY_DTYPES[cast(Datatype, output.datatype)]).reshape(output.shape)
             for output, raw in zip(response.outputs, response.raw_output_contents, strict=True)
         }
         return Answer(response.model_version, outputs)
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except grpc.RpcError as error:
-            status, details = error.code(), error.details()
-            if status in _USER_STATUSES:
-                raise InputError(f"the prediction service refused the request: {details}") from error
-            if status is grpc.StatusCode.UNAVAILABLE and "connect" in str(details):
-                message = f"no prediction service answers at {self._address}; start one with: drivetrain serve"
-                raise ServiceError(message) from error
-            raise ServiceError(f"the prediction service answered {status.name}: {details}") from error
+    def _call(self, method: Callable[..., T], request: object) -> T:
+        return self._connection.call(method, request, self._timeout_s)

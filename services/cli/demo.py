@@ -62,8 +62,8 @@ def _train(console: Console) -> "list[Outcome]":
     from pipelines.pipeline import run_pipeline
     from pipelines.spec_file import load_spec
     from pipelines.training.launcher import ray_session
-    from services.cli.progress import TrainingProgress
-    from services.cli.train import describe
+    from services.cli.progress import PipelineWatcher, TrainingProgress
+    from services.cli.result import Result
 
     outcomes = []
     with console.status("starting Ray") as status, ray_session():
@@ -71,8 +71,8 @@ def _train(console: Console) -> "list[Outcome]":
         for recipe in RECIPES:
             spec = load_spec(recipe, ["registry.promote=always"])
             with TrainingProgress(console, spec.name, spec.training.epochs) as progress:
-                outcome = run_pipeline(spec, progress)
-            console.print(describe(outcome), highlight=False, soft_wrap=True)
+                outcome = run_pipeline(spec, PipelineWatcher(progress))
+            console.print(Result.of_local(outcome).describe(), highlight=False, soft_wrap=True)
             outcomes.append(outcome)
     return outcomes
 

@@ -1,15 +1,19 @@
 """What a terminal shows of a training job: its stages, and a bar with the figures of the last epoch."""
 
-from typing import Self
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from pipelines.training.loop import EpochReport
+if TYPE_CHECKING:
+    from pipelines.training.loop import EpochReport
 
 
 class TrainingProgress:
-    """A watcher of one job, drawn while the `with` block lasts; where there is no terminal it prints lines."""
+    """The progress of one job, drawn while the `with` block lasts; where there is no terminal it prints lines."""
 
     def __init__(self, console: Console, name: str, epochs: int) -> None:
         self._console = console
@@ -36,16 +40,40 @@ class TrainingProgress:
 
     def stage(self, text: str) -> None:
         """Show what is being done."""
-        self._progress.update(self._task, description=text)
+        self._progress.update(self._task, description=escape(text))
         if not self._console.is_terminal:
-            self._console.print(f"{self._name}: {text}", highlight=False, soft_wrap=True)
+            self._console.print(f"{self._name}: {text}", highlight=False, soft_wrap=True, markup=False)
 
-    def epoch(self, report: EpochReport) -> None:
-        """Show the figures of an epoch."""
-        figures = {"train loss": report.train.loss, "val loss": report.validation.loss}
-        figures |= {f"val {name}": value for name, value in report.validation.metrics.items()}
-        text = "  ".join(f"{name} {value:.4f}" for name, value in figures.items())
-        text += f"  {report.rows_per_second:,.0f} rows/s"
-        self._progress.update(self._task, completed=report.epoch, description=text)
-        if not self._console.is_terminal and report.epoch % 10 == 0:
-            self._console.print(f"{self._name}: epoch {report.epoch}  {text}", highlight=False, soft_wrap=True)
+    def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Show the figures of an epoch, which `metrics` has by their MLflow names."""
+        text = figures(metrics)
+        self._progress.update(self._task, completed=epoch, description=text)
+        if not self._console.is_terminal and epoch % 10 == 0:
+            self._console.print(f"{self._name}: epoch {epoch}  {text}", highlight=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Print a line that stays."""
+        self._console.print(f"{self._name}: {text}", highlight=False, soft_wrap=True, markup=False)
+
+
+def figures(metrics: Mapping[str, float]) -> str:
+    """The figures of an epoch that tell how training goes, losses first."""
+    first = ["train_loss", "val_loss"]
+    names = first + sorted(name for name in metrics if name.startswith("val_") and name not in first)
+    shown = [f"{name.replace('_', ' ')} {metrics[name]:.4f}" for name in names if name in metrics]
+    return "  ".join([*shown, f"{metrics.get('rows_per_second', 0):,.0f} rows/s"])
+
+
+@dataclass(frozen=True)
+class PipelineWatcher:
+    """Shows the progress of a job that runs in this process."""
+
+    progress: TrainingProgress
+
+    def stage(self, text: str) -> None:
+        """A new stage has begun."""
+        self.progress.stage(text)
+
+    def epoch(self, report: "EpochReport") -> None:
+        """An epoch is over."""
+        self.progress.epoch(report.epoch, report.metrics)

@@ -1,12 +1,14 @@
-"""`drivetrain train`: run the pipeline here, on a local Ray or the one at RAY_ADDRESS."""
+"""`drivetrain train`: run the pipeline here, on a local Ray or the one at RAY_ADDRESS, or on a training service."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from services.cli.errors import InputError
+
 if TYPE_CHECKING:
-    from pipelines.pipeline import Outcome
+    from pipelines.spec import TrainingSpec
 
 
 def train(
@@ -14,37 +16,54 @@ def train(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Override a field; may be repeated.")
     ] = None,
+    remote: Annotated[
+        str,
+        typer.Option(
+            "--remote",
+            metavar="HOST:PORT",
+            envvar="DRIVETRAIN_TRAINING_ADDRESS",
+            help="Train on this training service; empty: here.",
+        ),
+    ] = "",
+    key: Annotated[
+        str, typer.Option("--key", help="With --remote: the same key gives the same job; by default a fresh one.")
+    ] = "",
+    detach: Annotated[bool, typer.Option("--detach", help="With --remote: submit, and do not wait.")] = False,
 ) -> None:
     """Train a spec, register the model, and make it champion if it is at least as good.
 
     Runs are tracked at MLFLOW_TRACKING_URI, or else under DRIVETRAIN_HOME (default .drivetrain). Workers run on the Ray
     cluster at RAY_ADDRESS, or else on a local one that ends with the command.
 
+    With --remote all of that is the training service's: a local file in data.path is uploaded first, and Ctrl-C leaves
+    the job running (exit code 130), to be watched again with drivetrain watch.
+
     Example: drivetrain train digits-mlp --set training.epochs=5 --set optimizer.learning_rate=0.01
     """
     from pipelines.spec_file import load_spec
 
-    console = Console()
     parsed = load_spec(spec, overrides or [])
+    if remote:
+        from services.cli.remote_train import train_remotely
+
+        train_remotely(parsed, remote, key=key, detach=detach)
+        return
+    if key or detach:
+        given = "--key" if key else "--detach"
+        raise InputError(f"{given}: expected together with --remote or DRIVETRAIN_TRAINING_ADDRESS, came alone")
+    _train_here(parsed)
+
+
+def _train_here(spec: "TrainingSpec") -> None:
+    console = Console()
     with console.status("loading torch, Ray and MLflow"):
         from pipelines.pipeline import run_pipeline
-        from services.cli.progress import TrainingProgress
+        from services.cli.progress import PipelineWatcher, TrainingProgress
+        from services.cli.result import Result
     try:
-        with TrainingProgress(console, parsed.name, parsed.training.epochs) as progress:
-            outcome = run_pipeline(parsed, progress)
+        with TrainingProgress(console, spec.name, spec.training.epochs) as progress:
+            outcome = run_pipeline(spec, PipelineWatcher(progress))
     except KeyboardInterrupt:
-        Console(stderr=True).print(f"interrupted; its run, if one was open, is KILLED: drivetrain runs {parsed.name}")
+        Console(stderr=True).print(f"interrupted; its run, if one was open, is KILLED: drivetrain runs {spec.name}")
         raise
-    console.print(describe(outcome), highlight=False, soft_wrap=True)
-
-
-def describe(outcome: "Outcome") -> str:
-    """What a job came to, in three lines of text."""
-    held_out = ", ".join(f"{name} {value:.4f}" for name, value in outcome.test.metrics.items())
-    verdict = "is champion" if outcome.decision.promote else "is not champion"
-    return (
-        f"[bold green]{outcome.model} version {outcome.version}[/] trained in {outcome.seconds:.1f} s "
-        f"(best epoch {outcome.best_epoch})\n"
-        f"  test: {held_out}\n"
-        f"  {verdict}: {outcome.decision.reason}; run {outcome.run_id}"
-    )
+    console.print(Result.of_local(outcome).describe(), highlight=False, soft_wrap=True)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.registry.manifest import NUMPY_DTYPES, Datatype, Manifest, Tensor
-from services.prediction.errors import InvalidRequestError
 from services.prediction.pb import open_inference_pb2 as pb
+from services.rpc.errors import InvalidRequestError
 
 CONTENTS_FIELDS: dict[Datatype, str] = {
     "BOOL": "bool_contents",

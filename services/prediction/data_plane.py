@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from services.prediction.errors import ModelNotReadyError, StoppingError
+from services.prediction.errors import ModelNotReadyError
 from services.prediction.follower import Follower
 from services.prediction.repository import IndexRow, Repository, ServedVersion
+from services.rpc.errors import StoppingError
 
 
 class DataPlane:
@@ -21,7 +22,7 @@ class DataPlane:
 
     @property
     def ready(self) -> bool:
-        """Whether the registry has been read, each champion loaded or refused, and the server not stopping."""
+        """Whether the registry or the cache was read, each champion loaded or refused, and the server not stopping."""
         return self._follower.synced.is_set() and not self._stopping
 
     @contextmanager

@@ -1,40 +1,33 @@
 """Follows the registry's champions: a promoted version is fetched, verified, loaded and swapped in; else the old stays.
 
 Polling and RepositoryModelLoad come through `_follow`, which holds the model's lock and reads the alias inside it, so
-an older answer of the registry can never undo a newer one.
+an older answer of the registry can never undo a newer one. A server that starts while the registry is away serves what
+its memory has, until the registry answers.
 """
 
 import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
 
 from pipelines.errors import RegistryError
 from pipelines.registry.package import Package
-from services.prediction.background import in_daemon_thread
 from services.prediction.errors import LoadFailedError, RegistryAwayError, UnknownModelError
 from services.prediction.metrics import Metrics
 from services.prediction.repository import Repository, ServedVersion
+from services.prediction.sources import Memory, VersionSource
+from services.rpc.background import in_daemon_thread
 
 logger = logging.getLogger(__name__)
 
 MAX_BACKOFF_S = 300.0
+FIRST_ANSWER_S = 5.0
+"""Seconds that a starting server waits for the registry before it serves what it remembers."""
 NO_CHAMPION = "no version of it is champion"
-
-
-class VersionSource(Protocol):
-    """The registry as the follower needs it; both calls block, and raise RegistryError."""
-
-    def champions(self) -> Mapping[str, str | None]:
-        """The champion's version by registered model."""
-
-    def fetch(self, model: str, version: str, directory: Path) -> Package:
-        """Download a version into `directory` and verify it."""
 
 
 Loader = Callable[[str, str, Package], ServedVersion]
@@ -54,20 +47,28 @@ class Follower:
     """Keeps the repository in step with the registry."""
 
     def __init__(
-        self, source: VersionSource, repository: Repository, load: Loader, metrics: Metrics, poll_interval_s: float
+        self,
+        source: VersionSource,
+        memory: Memory,
+        repository: Repository,
+        load: Loader,
+        metrics: Metrics,
+        poll_interval_s: float,
     ) -> None:
-        self._source, self._repository, self._load, self._metrics = source, repository, load, metrics
-        self._poll_interval_s = poll_interval_s
+        self._source, self._memory, self._repository = source, memory, repository
+        self._load, self._metrics, self._poll_interval_s = load, metrics, poll_interval_s
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._attempts: dict[str, Attempt] = {}
         self._away = False
         self.synced = asyncio.Event()
-        """Set when the registry has answered once and each of its champions was loaded or refused."""
+        """Set when each champion was loaded or refused: the registry's, or the remembered ones while it is away."""
 
     async def run(self) -> None:
         """Poll until cancelled; nothing that goes wrong ends it."""
         while True:
             try:
+                if not self.synced.is_set():
+                    await self._recall_unless_answered()
                 await self.sync()
             except RegistryAwayError:
                 pass  # logged where it was noticed; what is served goes on
@@ -80,10 +81,7 @@ class Follower:
         champions = await self._champions()
         models = champions.keys() | self._repository.known().keys()
         changed = [model for model in sorted(models) if self._is_due(model, champions)]
-        outcomes = await asyncio.gather(*map(self._follow, changed), return_exceptions=True)
-        unexpected = [
-            each for each in outcomes if each is not None and not isinstance(each, LoadFailedError | UnknownModelError)
-        ]
+        unexpected = await _unexpected(map(self._follow, changed))
         if not any(isinstance(outcome, RegistryAwayError) for outcome in unexpected):
             self.synced.set()
         if unexpected:
@@ -98,6 +96,39 @@ class Follower:
             raise UnknownModelError(model[:256])
         await self._follow(model)
 
+    async def _recall_unless_answered(self) -> None:
+        """Serve what is remembered, if there is anything and the registry does not answer soon."""
+        remembered = await in_daemon_thread(self._memory.remembered)
+        if not remembered:
+            return
+        champions = await self._champions_soon()
+        if champions is not None:
+            for model in remembered.keys() - champions.keys():  # deleted since
+                await in_daemon_thread(self._memory.forget, model)
+            return
+        unexpected = await _unexpected(self._recall(model, version) for model, version in remembered.items())
+        self.synced.set()
+        logger.warning("the registry is away: the versions that served last are taken out of the cache")
+        if unexpected:
+            raise unexpected[0]
+
+    async def _champions_soon(self) -> Mapping[str, str | None] | None:
+        """The registry's answer; None if it does not come, or not in time."""
+        try:
+            async with asyncio.timeout(FIRST_ANSWER_S):
+                return await self._champions()
+        except TimeoutError:
+            logger.warning("the registry did not answer within %g s", FIRST_ANSWER_S)
+        except RegistryAwayError:
+            pass  # logged where it was noticed
+        return None
+
+    async def _recall(self, model: str, version: str) -> None:
+        async with self._locks[model]:
+            entry = self._repository.known().get(model)
+            if entry is None or entry.served is None:
+                await self._replace(model, version, self._memory.recall)
+
     def _is_due(self, model: str, champions: Mapping[str, str | None]) -> bool:
         """Whether the model differs from what is served, and is not waiting after a failure."""
         entry, attempt = self._repository.known().get(model), self._attempts.get(model)
@@ -108,6 +139,8 @@ class Follower:
     async def _follow(self, model: str) -> None:
         async with self._locks[model]:
             champions = await self._champions()
+            if champions.get(model) is None:
+                await in_daemon_thread(self._memory.forget, model)
             if model not in champions:
                 self._forget(model)
                 raise UnknownModelError(model)
@@ -118,13 +151,14 @@ class Follower:
             if entry is not None and entry.served is not None and entry.served.version == version:
                 self._repository.clear_refusal(model)
             else:
-                await self._replace(model, version)
+                await self._replace(model, version, self._fetch)
+            await in_daemon_thread(self._memory.remember, model, version)
             self._attempts.pop(model, None)
 
-    async def _replace(self, model: str, version: str) -> None:
+    async def _replace(self, model: str, version: str, get: Callable[[str, str], Package]) -> None:
         started_s = time.monotonic()
         try:
-            package = await in_daemon_thread(self._fetch, model, version)
+            package = await in_daemon_thread(get, model, version)
             served = await asyncio.to_thread(self._load, model, version, package)
         except RegistryError as error:
             self._refuse(model, version, str(error))
@@ -175,3 +209,9 @@ class Follower:
             logger.info("the registry can be reached again")
         self._away = False
         return champions
+
+
+async def _unexpected(works: Iterable[Awaitable[None]]) -> list[BaseException]:
+    """Do all of it at a time; return what went wrong otherwise than models do."""
+    outcomes = await asyncio.gather(*works, return_exceptions=True)
+    return [each for each in outcomes if each is not None and not isinstance(each, LoadFailedError | UnknownModelError)]

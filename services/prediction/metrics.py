@@ -88,6 +88,12 @@ class Metrics(Collector):
         self.load_failures = Counter(
             "drivetrain_model_load_failures", "Attempts to load that were refused", ["model"], registry=self.registry
         )
+        self.cache_hits = Counter(
+            "drivetrain_model_cache_hits", "Versions taken out of the cache", registry=self.registry
+        )
+        self.cache_misses = Counter(
+            "drivetrain_model_cache_misses", "Versions that the cache did not hold whole", registry=self.registry
+        )
         self.registry.register(self)
 
     def of_version(self, model: str, version: str) -> VersionMetrics:

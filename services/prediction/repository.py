@@ -7,8 +7,9 @@ from typing import Literal
 
 from pipelines.registry.manifest import Manifest
 from services.prediction.batcher import Batcher
-from services.prediction.errors import InvalidRequestError, ModelNotReadyError, UnknownModelError, UnknownVersionError
+from services.prediction.errors import ModelNotReadyError, UnknownModelError, UnknownVersionError
 from services.prediction.metrics import VersionMetrics
+from services.rpc.errors import InvalidRequestError
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,21 +1,27 @@
 """The Open Inference Protocol on gRPC: each method decodes, calls the data plane, and encodes."""
 
 from importlib.metadata import version
-from typing import Any
 
-import grpc
 from typing_extensions import override
 
 from services.prediction.codec import deadline_s, decode, encode
 from services.prediction.data_plane import DataPlane
 from services.prediction.description import model_metadata, repository_index
-from services.prediction.errors import InvalidRequestError
 from services.prediction.pb import open_inference_pb2 as pb
 from services.prediction.pb import open_inference_pb2_grpc as pb_grpc
-
-Context = grpc.aio.ServicerContext[Any, Any]
+from services.rpc.authorization import Policy
+from services.rpc.errors import InvalidRequestError
+from services.rpc.status import Context
 
 EXTENSIONS = ["model_repository"]
+
+POLICY = Policy(
+    service="inference.GRPCInferenceService",
+    lower="infer",
+    higher="admin",
+    open_methods=frozenset({"ServerLive", "ServerReady"}),
+    lower_methods=frozenset({"ServerMetadata", "ModelReady", "ModelMetadata", "ModelInfer", "RepositoryIndex"}),
+)
 
 
 class Servicer(pb_grpc.GRPCInferenceServiceServicer):

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-GENERATED = ROOT / "services/prediction/pb"
+GENERATED = {ROOT / "services/prediction/pb", ROOT / "services/training/pb"}
 MODULES = sorted(
     path
     for package in ("pipelines", "services")
     for path in (ROOT / package).rglob("*.py")
-    if GENERATED not in path.parents
+    if GENERATED.isdisjoint(path.parents)
 )
 PIPELINES = [path for path in MODULES if path.is_relative_to(ROOT / "pipelines")]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
@@ -64,7 +64,7 @@ def test_ray_stays_at_the_edge_of_the_pipeline() -> None:
 
 
 def test_the_loop_names_no_framework_but_torch() -> None:
-    for module in ("loop", "batches", "objective", "optimizers", "tally", "team"):
+    for module in ("loop", "batches", "checkpoints", "objective", "optimizers", "tally", "team"):
         path = ROOT / f"pipelines/training/{module}.py"
         foreign = roots(path) - sys.stdlib_module_names - {"pipelines"}
         assert foreign <= {"torch"}, name_of(path)
@@ -73,12 +73,12 @@ def test_the_loop_names_no_framework_but_torch() -> None:
 @pytest.mark.parametrize(
     ("package", "may_import"),
     [
-        ("data", {"data", "errors", "spec"}),
+        ("data", {"data", "errors", "spec", "home"}),
         ("models", {"models", "errors", "spec"}),
         ("training", {"training", "data", "models", "errors", "spec", "home"}),
         ("export", {"export", "data", "registry"}),
         ("evaluation", {"evaluation", "data", "registry", "spec", "training"}),
-        ("registry", {"registry", "errors"}),
+        ("registry", {"registry", "errors", "outages"}),
     ],
 )
 def test_the_parts_of_the_pipeline_import_in_one_direction(package: str, may_import: set[str]) -> None:
@@ -88,14 +88,16 @@ def test_the_parts_of_the_pipeline_import_in_one_direction(package: str, may_imp
 
 
 def test_serving_reaches_no_further_than_the_registry() -> None:
-    for path in (path for path in MODULES if path.is_relative_to(ROOT / "services/prediction")):
+    serving = [path for path in MODULES if path.is_relative_to(ROOT / "services/prediction")]
+    shared = [path for path in MODULES if path.is_relative_to(ROOT / "services/rpc")]
+    for path in serving + shared:
         own = {module for module in imports(path) if module.startswith("pipelines.")}
         allowed = ("pipelines.registry", "pipelines.errors", "pipelines.home")
         assert all(module.startswith(allowed) for module in own), name_of(path)
         assert not roots(path) & {"torch", "ray"}, name_of(path)
 
 
-@pytest.mark.parametrize("package", ["services.prediction", "pipelines.registry"])
+@pytest.mark.parametrize("package", ["services.prediction", "services.rpc", "pipelines.registry"])
 def test_serving_loads_neither_torch_nor_ray(package: str) -> None:
     folder = ROOT / package.replace(".", "/")
     modules = [
@@ -110,6 +112,13 @@ def test_serving_loads_neither_torch_nor_ray(package: str) -> None:
     loaded = set(result.stdout.split())
     assert set(modules) <= loaded
     assert not {name for name in loaded if name.split(".")[0] in ("torch", "ray")}
+
+
+def test_services_know_of_each_other_only_what_they_share() -> None:
+    for service in ("prediction", "training", "rpc"):
+        for path in (path for path in MODULES if path.is_relative_to(ROOT / "services" / service)):
+            own = {module.split(".")[1] for module in imports(path) if module.startswith("services.")}
+            assert own <= {service, "rpc"}, name_of(path)
 
 
 def test_imports_are_absolute() -> None:

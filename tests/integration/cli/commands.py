@@ -14,10 +14,16 @@ from tests.integration.pipelines.jobs import eventually
 DRIVETRAIN = [sys.executable, "-m", "services.cli"]
 ROOT = Path(__file__).parents[3]
 
+SERVERS = (
+    *("MLFLOW_TRACKING_URI", "RAY_ADDRESS", "DRIVETRAIN_TRAINING_ADDRESS", "DRIVETRAIN_PREDICTION_ADDRESS"),
+    *("DRIVETRAIN_TOKEN", "DRIVETRAIN_TOKEN_FILE"),
+)
+"""Variables that would lead a command away from what a test has set up."""
+
 
 def environment(home: Path, **variables: str) -> Mapping[str, str]:
     """A terminal's variables, with the embedded state at `home`."""
-    outer = {name: value for name, value in os.environ.items() if name not in ("MLFLOW_TRACKING_URI", "RAY_ADDRESS")}
+    outer = {name: value for name, value in os.environ.items() if name not in SERVERS}
     return outer | {"DRIVETRAIN_HOME": str(home), "PYTHONPATH": str(ROOT)} | variables
 
 
@@ -59,12 +65,19 @@ class Running:
 
 
 @contextmanager
-def running(*arguments: str, home: Path, command: list[str] = DRIVETRAIN) -> Iterator[Running]:
+def running(
+    *arguments: str, home: Path, command: list[str] = DRIVETRAIN, log_name: str = "command.log", **variables: str
+) -> Iterator[Running]:
     """Start a command in a process group of its own, which ends with the block at the latest."""
-    log = home / "command.log"
+    log = home / log_name
     with log.open("wb") as file:
         popen = subprocess.Popen(
-            [*command, *arguments], cwd=home, env=environment(home), stdout=file, stderr=file, start_new_session=True
+            [*command, *arguments],
+            cwd=home,
+            env=environment(home, **variables),
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
         )
     try:
         yield Running(popen, log)

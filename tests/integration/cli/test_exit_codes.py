@@ -72,4 +72,4 @@ def test_recipes_lists_every_recipe_with_what_it_is(tmp_path: Path) -> None:
 def test_the_bare_command_explains_itself(tmp_path: Path) -> None:
     result = drivetrain("--help", home=tmp_path)
     assert result.returncode == 0
-    assert "Exit codes: 0 done, 1 the job failed, 2 the input was wrong." in result.stdout
+    assert "Exit codes: 0 done, 1 the job failed, 2 the input was wrong, 130 interrupted." in result.stdout

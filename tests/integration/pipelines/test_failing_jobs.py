@@ -9,7 +9,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
+from pipelines import tracking
 from pipelines.errors import DataError, RegistryError, ResourceError, TrackingError, TrainingError
+from pipelines.home import checkpoints_folder
 from pipelines.pipeline import run_pipeline
 from pipelines.registry.model_registry import PROMOTED_TAG
 from pipelines.spec_file import build_spec, flatten
@@ -112,7 +114,10 @@ def test_an_interrupted_job_is_killed_and_its_worker_gone(home: Home) -> None:
     eventually(is_idle)
 
 
-def test_a_registry_that_cannot_write_fails_the_job(history: History, home: Home) -> None:
+def test_a_registry_that_cannot_write_fails_the_job(
+    history: History, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "_PATIENCE_S", 2.0)
     history.copy_to(home.directory)
     registered = [entry.version for entry in home.registry.versions(MODEL)]
     with home.without("model_version_tags"), pytest.raises(RegistryError, match="cannot "):
@@ -123,6 +128,18 @@ def test_a_registry_that_cannot_write_fails_the_job(history: History, home: Home
     assert run.data.metrics["best_epoch"] > 0
     assert [entry.version for entry in home.registry.versions(MODEL)] == registered
     assert home.registry.champions() == {MODEL: "3"}
+
+
+def test_publishing_outlasts_an_outage_and_registers_one_version(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    for method in ("log_model_artifacts", "create_model_version", "set_registered_model_alias"):
+        Outage(method, 1).begin(monkeypatch)
+    outcome = run_pipeline(small(), Recorder())
+    assert [entry.version for entry in home.registry.versions(MODEL)] == [outcome.version] == ["1"]
+    assert home.registry.champions() == {MODEL: "1"}
+    run = only_run(home)
+    assert run.info.status == "FINISHED"
+    assert FAILURE_TAG not in run.data.tags
+    assert not checkpoints_folder(run.info.run_id).exists()
 
 
 def test_training_goes_on_while_tracking_is_away_and_nothing_is_lost(

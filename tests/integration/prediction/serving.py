@@ -13,7 +13,7 @@ import grpc
 import numpy as np
 from grpc_health.v1 import health_pb2
 
-from services.prediction.follower import VersionSource
+from services.prediction.cache import Registry
 from services.prediction.pb import open_inference_pb2 as pb
 from services.prediction.pb.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from services.prediction.server import PredictionServer, build
@@ -70,7 +70,7 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(source: VersionSource, *, ready: bool = True, **settings: object) -> AsyncIterator[Serving]:
+async def serving(source: Registry, *, ready: bool = True, **settings: object) -> AsyncIterator[Serving]:
     """A server over `source`; `ready` waits for its first look at the registry."""
     defaults: dict[str, object] = {"port": 0, "metrics_port": 0, "poll_interval_s": 0.02}
     server = build(Settings.model_validate(defaults | settings), source)

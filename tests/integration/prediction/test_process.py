@@ -6,12 +6,15 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import grpc
 import numpy as np
+import pytest
 
 from services.prediction.pb import open_inference_pb2 as pb
 from services.prediction.pb.open_inference_pb2_grpc import GRPCInferenceServiceStub
@@ -39,14 +42,18 @@ class Process:
         raise AssertionError("".join(self.log))
 
 
-def environment(store: Store) -> Mapping[str, str]:
-    return os.environ | {"MLFLOW_TRACKING_URI": store.uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
+def environment(uri: str) -> Mapping[str, str]:
+    return os.environ | {"MLFLOW_TRACKING_URI": uri, "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
 @contextmanager
-def process(store: Store, *options: str) -> Iterator[Process]:
+def process(store: Store, *options: str, uri: str = "") -> Iterator[Process]:
     with subprocess.Popen(
-        [*COMMAND, *options], env=environment(store), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        [*COMMAND, *options],
+        env=environment(uri or store.uri),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
     ) as popen:
         try:
             yield Process(popen)
@@ -95,8 +102,41 @@ def test_a_taken_port_is_one_clear_line_and_exit_1(store: Store) -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         result = subprocess.run(
-            [*COMMAND, "--port", port], env=environment(store), capture_output=True, text=True, timeout=60, check=False
+            [*COMMAND, "--port", port],
+            env=environment(store.uri),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1].startswith(f"error: cannot listen on 127.0.0.1:{port} for gRPC")
     assert "Traceback" not in result.stderr
+
+
+@pytest.fixture
+def hanging() -> Iterator[str]:
+    """Address of a server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "within_s"), [("hanging", 5.0), ("refusing", 0.0)])
+def test_a_restart_with_a_dead_registry_serves_out_of_the_cache(
+    store: Store, tmp_path: Path, hanging: str, kind: str, within_s: float
+) -> None:
+    store.promote("digits")
+    options = ("--cache-dir", str(tmp_path / "cache"), "--poll-interval", "0.1")
+    with process(store, *options) as it:
+        it.wait_for("ready: 1 models serve")
+        it.popen.kill()
+    uri = hanging if kind == "hanging" else "http://registry.invalid:5000"
+    with process(store, *options, uri=uri) as it:
+        port = it.wait_for(r"listening on 127\.0\.0\.1:(\d+)")[1]
+        started_s = time.monotonic()
+        it.wait_for("ready: 1 models serve")
+        assert time.monotonic() - started_s < within_s + 10
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            answer = GRPCInferenceServiceStub(channel).ModelInfer(raw_request("digits"), timeout=20)
+        assert answer.model_version == "1"

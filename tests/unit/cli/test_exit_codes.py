@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import pytest
 from typer.testing import CliRunner
 
+import services.cli.errors
 from pipelines import errors
 from pipelines.errors import DrivetrainError
-from services.cli.errors import InputError, ServiceError
+from services.cli.errors import AccessError, AwayError, InputError, JobError, ServiceError, TransientError
 from services.cli.main import USER_ERRORS, app, main
 
-COMMANDS = [command.callback.__name__ for command in app.registered_commands if command.callback]
+COMMANDS = [command.callback.__name__.replace("_", "-") for command in app.registered_commands if command.callback]
 
 CODES: dict[type[DrivetrainError], int] = {
     errors.SpecError: 2,
@@ -18,10 +19,17 @@ CODES: dict[type[DrivetrainError], int] = {
     errors.ResourceError: 2,
     InputError: 2,
     errors.TrainingError: 1,
+    errors.WorkerLostError: 1,
     errors.TrackingError: 1,
+    errors.SupersededError: 1,
     errors.RegistryError: 1,
+    errors.RegistryOutageError: 1,
     errors.PackageError: 1,
+    JobError: 1,
     ServiceError: 1,
+    AccessError: 1,
+    TransientError: 1,
+    AwayError: 1,
 }
 
 
@@ -39,7 +47,7 @@ def named_in(module: object) -> set[type[DrivetrainError]]:
 
 
 def test_every_error_has_its_exit_code() -> None:
-    assert set(CODES) == named_in(errors) | {InputError, ServiceError}
+    assert set(CODES) == named_in(errors) | named_in(services.cli.errors)
     assert {kind: 2 if issubclass(kind, USER_ERRORS) else 1 for kind in CODES} == CODES
 
 
@@ -63,12 +71,29 @@ def test_every_error_has_its_exit_code() -> None:
             1,
             "error: no prediction service answers at 127.0.0.1",
         ),
+        (
+            ["predict", "m", "-", "--address", "http://here"],
+            2,
+            "error: address of the prediction service: expected HOS",
+        ),
+        (["train", "digits-mlp", "--detach"], 2, "error: --detach: expected together with --remote or "),
+        (["train", "digits-mlp", "--key", "k"], 2, "error: --key: expected together with --remote or "),
+        (
+            ["train", "digits-mlp", "--remote", "127.0.0.1:1"],
+            1,
+            "error: no training service answers at 127.0.0.1:1; start one with: drivetrain serve-training, or",
+        ),
+        (["jobs", "--address", "127.0.0.1:1"], 1, "error: no training service answers at 127.0.0.1:1"),
+        (["watch", "4f1c2a9b", "--address", "127.0.0.1:1"], 1, "error: no training service answers at 127.0.0.1:1"),
+        (["upload", "none.csv"], 2, "error: FILE: expected an existing file, came 'none.csv'"),
     ],
 )
 def test_an_error_is_one_line_on_standard_error(
     arguments: list[str], code: int, line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["drivetrain", *arguments])
+    for variable in ("DRIVETRAIN_TRAINING_ADDRESS", "DRIVETRAIN_TOKEN", "DRIVETRAIN_TOKEN_FILE"):
+        monkeypatch.delenv(variable, raising=False)
     with pytest.raises(SystemExit) as caught:
         main()
     assert caught.value.code == code
@@ -79,8 +104,10 @@ def test_an_error_is_one_line_on_standard_error(
 
 
 def test_the_commands_are_those_of_the_design() -> None:
-    design = "train models runs promote rollback serve predict ui recipes init schema demo"
-    assert design.split() == COMMANDS
+    training = "train jobs watch cancel resume upload"
+    assert COMMANDS[:6] == training.split()
+    rest = "models runs promote rollback serve predict ui doctor recipes init schema demo"
+    assert [name for name in COMMANDS[6:] if name != "serve-training"] == rest.split()
 
 
 @pytest.mark.parametrize("command", COMMANDS)

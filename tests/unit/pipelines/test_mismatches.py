@@ -52,6 +52,11 @@ def refusal(tree: Any) -> SpecError:  # noqa: ANN401 - a spec of any wrong type
         ([1], "spec: expected a mapping, came [1]"),
         ({"training": None}, "training: expected a mapping, came None"),
         ({"data": 5}, "data: expected a mapping, came 5"),
+        (
+            {"data": CSV | {"path": "sha256:abc"}},
+            "data.path: expected sha256: and 64 hexadecimal digits, or a file, came 'sha256:abc'",
+        ),
+        ({"training": {"retries": 101}}, "training.retries: expected less than or equal to 100, came 101"),
         ({"data": CSV | {"path": 5}}, "data.path: expected a path, came 5"),
         ({"model": {"family": "mlp", "hidden": 8}}, "model.hidden: expected a list, came 8"),
         (

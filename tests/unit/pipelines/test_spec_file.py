@@ -206,3 +206,15 @@ def test_any_valid_spec_survives_the_round_trip(tree: Tree) -> None:
     spec = build_spec(tree)
     assert build_spec(parse_yaml(dump_spec(spec), "spec.yaml")) == spec
     assert math.isclose(sum(spec.data.split.model_dump().values()), 1)
+
+
+def test_a_text_that_unfolds_without_end_is_refused_at_once() -> None:
+    levels = ["a0: &a0 [x, x]"] + [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}, *a{n - 1}, *a{n - 1}]" for n in range(1, 30)]
+    with pytest.raises(SpecError) as refusal:
+        build_spec(parse_yaml("\n".join(levels) + "\nname: *a29\n", "spec"))
+    assert len(str(refusal.value)) < 10_000
+
+
+def test_a_text_nested_too_deeply_is_refused() -> None:
+    with pytest.raises(SpecError):
+        parse_yaml("a: " + "[" * 5000, "spec")

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from pipelines.registry.manifest import NUMPY_DTYPES, Datatype, Manifest, Tensor
 from services.prediction.codec import CONTENTS_FIELDS, Inference, deadline_s, decode, encode
-from services.prediction.errors import InvalidRequestError
 from services.prediction.pb import open_inference_pb2 as pb
+from services.rpc.errors import InvalidRequestError
 from tests.unit.prediction.graphs import manifest
 
 MAX_ROWS = 8

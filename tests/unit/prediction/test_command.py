@@ -1,4 +1,3 @@
-import inspect
 from pathlib import Path
 
 import pytest
@@ -6,7 +5,6 @@ import typer
 from typer.testing import CliRunner
 
 from services.prediction.command import serve
-from services.prediction.settings import Settings
 
 app = typer.Typer()
 app.command()(serve)
@@ -17,12 +15,6 @@ def test_help_has_an_example_and_the_variables() -> None:
     assert result.exit_code == 0
     assert "Example: drivetrain serve --port 8001" in result.output
     assert "DRIVETRAIN_PREDICTION_METRICS_PORT" in result.output
-
-
-def test_the_options_defaults_are_the_settings() -> None:
-    in_seconds = {"poll_interval": "poll_interval_s", "drain_grace": "drain_grace_s"}
-    defaults = {name: parameter.default for name, parameter in inspect.signature(serve).parameters.items()}
-    assert {in_seconds.get(name, name): value for name, value in defaults.items()} == Settings().model_dump()
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,13 @@ from pipelines.errors import RegistryError
 from pipelines.registry.package import Package
 from services.prediction.batcher import Batcher
 from services.prediction.data_plane import DataPlane
-from services.prediction.errors import StoppingError, UnknownModelError
+from services.prediction.errors import UnknownModelError
 from services.prediction.follower import Follower
 from services.prediction.metrics import Metrics
 from services.prediction.model import load
 from services.prediction.repository import Repository, ServedVersion
+from services.prediction.sources import NoMemory
+from services.rpc.errors import StoppingError
 from tests.unit.prediction.graphs import manifest, package
 
 
@@ -36,7 +38,7 @@ def plane() -> DataPlane:
         return ServedVersion(name, version, manifest(name), batcher, counts)
 
     repository.swap(load_version("digits", "1", package("digits")))
-    return DataPlane(repository, Follower(Away(), repository, load_version, metrics, 60))
+    return DataPlane(repository, Follower(Away(), NoMemory(), repository, load_version, metrics, 60))
 
 
 async def test_draining_refuses_the_new_and_waits_for_those_under_way(plane: DataPlane) -> None:

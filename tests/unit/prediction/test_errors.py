@@ -1,36 +1,28 @@
 import pickle
 
+import grpc
 import pytest
 
-from pipelines.errors import DrivetrainError
 from services.prediction import errors
-from services.prediction.errors import PredictionError
+from services.rpc.errors import CallError
+from services.rpc.status import status_of
 
-EXAMPLES = [
-    PredictionError("anything"),
-    errors.InvalidRequestError("inputs[x].shape", "[-1, 3]", "[1, 2]"),
-    errors.NotFoundError("anything"),
-    errors.UnknownModelError("digits"),
-    errors.UnknownVersionError("digits", "7", "1"),
-    errors.NotReadyError("anything"),
-    errors.ModelNotReadyError("digits", "no champion"),
-    errors.RegistryAwayError(),
-    errors.StoppingError(),
-    errors.QueueFullError("digits", 8),
-    errors.DeadlineExpiredError("digits"),
-    errors.LoadFailedError("digits", "2", "golden rows differ"),
-    errors.AccessError("anything"),
-    errors.UnauthenticatedError(),
-    errors.AccessDeniedError("admin"),
-    errors.InferenceFailedError("digits", "1", "bad index"),
-    errors.SetupError("anything"),
-    errors.InvalidSettingsError("port", "another port", "the same"),
-    errors.PortTakenError("gRPC", "127.0.0.1:8001"),
-]
+Code = grpc.StatusCode
+
+EXAMPLES: dict[CallError, grpc.StatusCode] = {
+    errors.UnknownModelError("digits"): Code.NOT_FOUND,
+    errors.UnknownVersionError("digits", "7", "1"): Code.NOT_FOUND,
+    errors.ModelNotReadyError("digits", "no champion"): Code.UNAVAILABLE,
+    errors.RegistryAwayError(): Code.UNAVAILABLE,
+    errors.QueueFullError("digits", 8): Code.RESOURCE_EXHAUSTED,
+    errors.DeadlineExpiredError("digits"): Code.DEADLINE_EXCEEDED,
+    errors.LoadFailedError("digits", "2", "golden rows differ"): Code.FAILED_PRECONDITION,
+    errors.InferenceFailedError("digits", "1", "bad index"): Code.INTERNAL,
+}
 
 
-def classes(root: type[PredictionError] = PredictionError) -> set[type[PredictionError]]:
-    return {root}.union(*(classes(each) for each in root.__subclasses__()))
+def classes() -> set[type[object]]:
+    return {each for each in vars(errors).values() if isinstance(each, type) and each.__module__ == errors.__name__}
 
 
 def test_the_examples_cover_the_tree() -> None:
@@ -43,9 +35,13 @@ def test_the_tree_at_the_top_of_the_module_names_every_class() -> None:
 
 
 @pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
-def test_errors_have_a_text_and_survive_pickle(error: PredictionError) -> None:
+def test_every_error_has_its_status(error: CallError) -> None:
+    assert status_of(error) is EXAMPLES[error]
+
+
+@pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: type(error).__name__)
+def test_errors_have_a_text_and_survive_pickle(error: CallError) -> None:
     copy = pickle.loads(pickle.dumps(error))
-    assert isinstance(error, DrivetrainError)
     assert type(copy) is type(error)
     assert (str(copy), vars(copy)) == (str(error), vars(error))
     assert len(str(error)) > 5

@@ -1,8 +1,9 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from services.prediction.follower import Follower
 from services.prediction.metrics import Metrics
 from services.prediction.model import load
 from services.prediction.repository import Repository, ServedVersion
+from services.prediction.sources import Memory, NoMemory
 from tests.unit.prediction.graphs import manifest, package
 
 
@@ -45,7 +47,31 @@ class Source:
         return package(model, scale=float(version))
 
 
-def follow(source: Source, poll_interval_s: float = 60.0) -> tuple[Follower, Repository]:
+class Remembering:
+    """A memory in memory, with the faults that a test asks for."""
+
+    def __init__(self, **versions: str) -> None:
+        self.versions = versions
+        self.faults: dict[str, Exception] = {}
+        self.recalled: list[tuple[str, str]] = []
+
+    def remembered(self) -> Mapping[str, str]:
+        return dict(self.versions)
+
+    def recall(self, model: str, version: str) -> Package:
+        self.recalled.append((model, version))
+        if model in self.faults:
+            raise self.faults[model]
+        return package(model, scale=float(version))
+
+    def remember(self, model: str, version: str) -> None:
+        self.versions[model] = version
+
+    def forget(self, model: str) -> None:
+        self.versions.pop(model, None)
+
+
+def follow(source: Source, poll_interval_s: float = 60.0, memory: Memory | None = None) -> tuple[Follower, Repository]:
     metrics, repository, executor = Metrics(), Repository(), ThreadPoolExecutor(1)
 
     def load_version(name: str, version: str, fetched: Package) -> ServedVersion:
@@ -53,7 +79,7 @@ def follow(source: Source, poll_interval_s: float = 60.0) -> tuple[Follower, Rep
         batcher = Batcher(load(name, version, fetched, 1, 4), executor, counts, 4, 4)
         return ServedVersion(name, version, manifest(name), batcher, counts)
 
-    return Follower(source, repository, load_version, metrics, poll_interval_s), repository
+    return Follower(source, memory or NoMemory(), repository, load_version, metrics, poll_interval_s), repository
 
 
 async def eventually(condition: Callable[[], bool], within_s: float = 10) -> None:
@@ -171,3 +197,88 @@ async def test_retired_and_forgotten() -> None:
     assert index(repository) == []
     with pytest.raises(UnknownModelError):
         await follower.refresh("digits")
+
+
+@asynccontextmanager
+async def running(follower: Follower) -> AsyncIterator[None]:
+    task = asyncio.create_task(follower.run())
+    try:
+        await asyncio.wait_for(follower.synced.wait(), 20)
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def test_what_serves_is_remembered_and_forgotten_with_its_alias() -> None:
+    source, memory = Source(digits="1", wine="4", idle=None), Remembering(idle="2")
+    follower, _ = follow(source, memory=memory)
+    await follower.sync()
+    assert memory.versions == {"digits": "1", "wine": "4"}
+    source.fetch_faults["2"] = PackageError("model.onnx was altered")
+    source.aliases |= {"digits": "2", "wine": None}
+    await follower.sync()
+    assert memory.versions == {"digits": "1"}, "a refused version does not serve"
+    del source.aliases["digits"]
+    await follower.sync()
+    assert memory.versions == {}
+
+
+async def test_a_start_without_the_registry_serves_what_is_remembered(caplog: pytest.LogCaptureFixture) -> None:
+    source, memory = Source(digits="2", wine="4"), Remembering(digits="1", iris="3", wine="4")
+    source.fault = RegistryError("connection refused")
+    memory.faults["iris"] = PackageError("not held")
+    follower, repository = follow(source, poll_interval_s=0.01, memory=memory)
+    async with running(follower):
+        assert index(repository) == [("digits", "1", "READY"), ("iris", "3", "UNAVAILABLE"), ("wine", "4", "READY")]
+        assert source.fetched == []
+        assert any("taken out of the cache" in record.getMessage() for record in caplog.records)
+        source.fault = None
+        await eventually(lambda: index(repository) == [("digits", "2", "READY"), ("wine", "4", "READY")])
+    assert source.fetched == [("digits", "2")], "what was recalled and is champion needs no download"
+    assert sorted(memory.recalled) == [("digits", "1"), ("iris", "3"), ("wine", "4")]
+
+
+async def test_nothing_is_recalled_while_the_registry_answers_and_the_deleted_is_forgotten() -> None:
+    source, memory = Source(digits="2"), Remembering(digits="1", deleted="7")
+    follower, repository = follow(source, memory=memory)
+    async with running(follower):
+        assert index(repository) == [("digits", "2", "READY")]
+    assert memory.recalled == []
+    assert memory.versions == {"digits": "2"}
+
+
+async def test_a_registry_that_hangs_delays_the_start_by_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hanging(Source):
+        def champions(self) -> Mapping[str, str | None]:
+            assert self.answers.wait(20)
+            return super().champions()
+
+        answers = threading.Event()
+
+    monkeypatch.setattr(module, "FIRST_ANSWER_S", 0.05)
+    source, memory = Hanging(digits="2"), Remembering(digits="1")
+    follower, repository = follow(source, poll_interval_s=0.01, memory=memory)
+    async with running(follower):
+        assert index(repository) == [("digits", "1", "READY")]
+        source.answers.set()
+        await eventually(lambda: index(repository) == [("digits", "2", "READY")])
+
+
+async def test_a_bug_while_recalling_is_logged_and_following_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    source, memory = Source(digits="1", wine="4"), Remembering(digits="1", wine="4")
+    source.fault = RegistryError("connection refused")
+    memory.faults["wine"] = KeyError("a bug")
+    follower, repository = follow(source, poll_interval_s=0.01, memory=memory)
+    async with running(follower):
+        assert index(repository) == [("digits", "1", "READY"), ("wine", "4", "UNAVAILABLE")]
+        assert any(record.exc_info for record in caplog.records)
+        source.fault = None
+        await eventually(lambda: index(repository) == [("digits", "1", "READY"), ("wine", "4", "READY")])
+
+
+async def test_without_a_memory_a_server_waits_for_the_registry() -> None:
+    memory = NoMemory()
+    assert memory.remembered() == {}
+    with pytest.raises(PackageError, match="not remembered"):
+        memory.recall("digits", "1")

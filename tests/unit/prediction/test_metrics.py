@@ -6,6 +6,7 @@ from prometheus_client.exposition import choose_encoder
 
 from services.prediction import errors
 from services.prediction.metrics import Metrics
+from services.rpc.errors import InvalidRequestError
 
 
 def test_tritons_names_are_exposed_without_a_suffix() -> None:
@@ -41,7 +42,7 @@ def test_openmetrics_has_the_same_names() -> None:
         (errors.DeadlineExpiredError("m"), "CANCELED"),
         (asyncio.CancelledError(), "CANCELED"),
         (errors.InferenceFailedError("m", "1", "bad"), "BACKEND"),
-        (errors.InvalidRequestError("inputs", "one", "two"), "OTHER"),
+        (InvalidRequestError("inputs", "one", "two"), "OTHER"),
         (KeyError(), "OTHER"),
     ],
 )

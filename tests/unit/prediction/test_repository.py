@@ -3,10 +3,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from services.prediction.batcher import Batcher
-from services.prediction.errors import InvalidRequestError, ModelNotReadyError, UnknownModelError, UnknownVersionError
+from services.prediction.errors import ModelNotReadyError, UnknownModelError, UnknownVersionError
 from services.prediction.metrics import Metrics
 from services.prediction.model import LoadedModel
 from services.prediction.repository import IndexRow, Repository, ServedVersion
+from services.rpc.errors import InvalidRequestError
 from tests.unit.prediction.graphs import manifest, package
 
 

@@ -1,5 +1,6 @@
 """Each source as it is read, and as it is refused."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -255,3 +256,36 @@ def test_many_names_are_listed_in_part(tmp_path: Path) -> None:
     header = ",".join(f"c{column}" for column in range(15))
     message = refusal(csv(tmp_path / "rows.csv", f"{header}\n{'1,' * 14}1\n"))
     assert message.endswith("'c11' and 3 more, came 'target'")
+
+
+def upload(path: Path, home: Path) -> str:
+    """Put a file where uploads lie; return its address."""
+    address = hashlib.sha256(path.read_bytes()).hexdigest()
+    (home / "datasets").mkdir(exist_ok=True)
+    path.rename(home / "datasets" / address)
+    return f"sha256:{address}"
+
+
+@pytest.mark.parametrize("source", ["csv", "parquet", "npz"])
+def test_uploaded_content_is_read_by_its_address(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIVETRAIN_HOME", str(tmp_path))
+    file = tmp_path / "some file"
+    match source:
+        case "csv":
+            frame().to_csv(file, index=False)
+        case "parquet":
+            frame().to_parquet(file)
+        case _:
+            with file.open("wb") as stream:
+                np.savez(stream, allow_pickle=True, features=FEATURES, target=CLASSES)
+    address = upload(file, tmp_path)
+    table = table_of({"source": source, "path": address})
+    assert (len(table.features), table.origin) == (12, address)
+
+
+@pytest.mark.parametrize("source", ["csv", "npz"])
+def test_content_that_was_not_uploaded(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIVETRAIN_HOME", str(tmp_path))
+    address = f"sha256:{'0' * 64}"
+    message = f"data.path: expected content that has been uploaded here, came '{address}', which has not"
+    assert refusal({"source": source, "path": address}) == message

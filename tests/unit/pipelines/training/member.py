@@ -14,7 +14,7 @@ import torch.distributed
 
 from pipelines.models.network import build_network
 from pipelines.spec import TrainingSpec
-from pipelines.training.loop import BestEpoch, Part, fit
+from pipelines.training.loop import Fitting, Part, fit
 from pipelines.training.team import DistributedTeam, Solo, Team
 
 Result = dict[str, np.ndarray]
@@ -26,7 +26,7 @@ def trained(spec: TrainingSpec, rows: Result, team: Team) -> Result:
         Part(torch.from_numpy(rows[f"{part}_x"]), torch.from_numpy(rows[f"{part}_y"])) for part in ("train", "val")
     )
     network = build_network(spec.model, tuple(train.features.shape[1:]), 3, spec.seed)
-    best = BestEpoch(None)
+    fitting = Fitting(network, spec)
     curve = [
         (
             report.train.loss,
@@ -35,9 +35,9 @@ def trained(spec: TrainingSpec, rows: Result, team: Team) -> Result:
             report.train.metrics["accuracy"],
             report.validation.metrics["accuracy"],
         )
-        for report in fit(network, spec, train, validation, 1.0, team, best)
+        for report in fit(fitting, spec, train, validation, 1.0, team)
     ]
-    return {"curve": np.array(curve)} | {name: weight.numpy() for name, weight in best.weights.items()}
+    return {"curve": np.array(curve)} | {name: weight.numpy() for name, weight in fitting.best.weights.items()}
 
 
 def main(port: str, rank: str, size: str, specs: str, rows: str, result: str) -> None:

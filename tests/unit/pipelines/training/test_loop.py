@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pipelines.models.network import build_network
 from pipelines.spec import EarlyStopping, TrainingSpec
 from pipelines.spec_file import build_spec
-from pipelines.training.loop import BestEpoch, EpochReport, Part, fit
+from pipelines.training.loop import BestEpoch, EpochReport, Fitting, Part, fit
 from pipelines.training.team import Solo
 
 
@@ -79,11 +79,11 @@ TRAIN, VALIDATION = part(60, 1), part(40, 2)
 def trained(spec: TrainingSpec) -> tuple[nn.Module, list[EpochReport], BestEpoch, list[dict[str, Tensor]]]:
     """Also the weights after each epoch."""
     network = build_network(spec.model, (5,), 2, spec.seed)
-    best, reports, weights = BestEpoch(spec.training.early_stopping), [], []
-    for report in fit(network, spec, TRAIN, VALIDATION, 1.0, Solo(), best):
+    fitting, reports, weights = Fitting(network, spec), [], []
+    for report in fit(fitting, spec, TRAIN, VALIDATION, 1.0, Solo()):
         reports.append(report)
         weights.append({name: weight.clone() for name, weight in network.state_dict().items()})
-    return network, reports, best, weights
+    return network, reports, fitting.best, weights
 
 
 def test_every_epoch_is_reported_once() -> None:
@@ -143,5 +143,6 @@ def test_dropout_and_the_like_are_off_while_validating() -> None:
     network = nn.Sequential(nn.Linear(5, 2), nn.Dropout(0.5))
     modes: list[tuple[bool, bool]] = []
     network.register_forward_pre_hook(lambda module, _: modes.append((module.training, torch.is_grad_enabled())))
-    list(fit(network, spec_of(epochs=1, batch_size=60), TRAIN, VALIDATION, 1.0, Solo(), BestEpoch(None)))
+    spec = spec_of(epochs=1, batch_size=60)
+    list(fit(Fitting(network, spec), spec, TRAIN, VALIDATION, 1.0, Solo()))
     assert modes == [(True, True), (False, False)]

@@ -14,7 +14,7 @@ from pipelines.models.network import build_network
 from pipelines.spec import GradientDescent, TrainingSpec
 from pipelines.spec_file import build_spec
 from pipelines.training.batches import Batches
-from pipelines.training.loop import BestEpoch, EpochReport, Part, fit
+from pipelines.training.loop import EpochReport, Fitting, Part, fit
 from pipelines.training.team import Solo
 from tests.unit.pipelines.training.textbook import Adagrad, Adam, Array, Descent, Layers, Problem, Rule, train
 
@@ -75,7 +75,7 @@ def layers_of(network: nn.Module) -> Layers:
 
 def run(spec: TrainingSpec, network: nn.Module) -> list[EpochReport]:
     part = Part(torch.from_numpy(X), torch.from_numpy(TARGETS[spec.loss.name]))
-    return list(fit(network, spec, part, part, 1.0, Solo(), BestEpoch(None)))
+    return list(fit(Fitting(network, spec), spec, part, part, 1.0, Solo()))
 
 
 def batches_of(spec: TrainingSpec, epoch: int) -> list[NDArray[Any]]:
@@ -129,7 +129,7 @@ def test_two_updates_worked_out_on_paper() -> None:
     network.weight.data.fill_(0.5)
     network.bias.data.zero_()
     part = Part(torch.tensor([[1.0], [2.0]]), torch.tensor([2.0, 3.0]))
-    reports = fit(network, spec, part, part, 1.0, Solo(), BestEpoch(None))
+    reports = fit(Fitting(network, spec), spec, part, part, 1.0, Solo())
     first = next(reports)
     assert (network.weight.item(), network.bias.item()) == pytest.approx((1.05, 0.35))
     assert first.train.loss == pytest.approx((1.5**2 + 2**2) / 2)  # before the update

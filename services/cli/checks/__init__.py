@@ -1,0 +1,1 @@
+"""What `drivetrain doctor` looks at: each check asks one part and tells what it found."""

@@ -1,0 +1,1 @@
+"""What the gRPC services share: errors and their statuses, tokens, hosting, logs."""

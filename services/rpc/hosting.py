@@ -1,0 +1,136 @@
+"""What every service listens with: a gRPC server with health and reflection, a metrics page, and an orderly end."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Protocol
+from wsgiref.simple_server import WSGIServer
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha._async import ReflectionServicer
+from grpc_reflection.v1alpha.reflection_pb2_grpc import add_ServerReflectionServicer_to_server
+from prometheus_client import CollectorRegistry, start_http_server
+
+from services.rpc.errors import PortTakenError
+from services.rpc.settings import HostSettings
+
+logger = logging.getLogger(__name__)
+
+KEEPALIVE_OPTIONS = [
+    ("grpc.keepalive_time_ms", 60_000),  # a watcher whose machine is gone is noticed
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # clients that ping more often are sent away
+]
+
+
+class Host:
+    """One listening server for `service`; its health says NOT_SERVING until told otherwise.
+
+    Call it inside a running event loop. `port` and `metrics_port` are known after `start`.
+    """
+
+    def __init__(
+        self,
+        settings: HostSettings,
+        service: str,
+        interceptors: Sequence[grpc.aio.ServerInterceptor],
+        metrics: CollectorRegistry,
+    ) -> None:
+        self._settings, self._service, self._registry = settings, service, metrics
+        self.port = self.metrics_port = 0
+        self.grpc = grpc.aio.server(
+            interceptors=interceptors,
+            options=[
+                ("grpc.so_reuseport", 0),  # a taken port is an error, not a share of its traffic
+                ("grpc.max_receive_message_length", settings.max_message_bytes),
+                ("grpc.max_send_message_length", settings.max_message_bytes),
+                *KEEPALIVE_OPTIONS,
+            ],
+        )
+        self._health = HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
+        if settings.reflection:
+            names = (service, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection")
+            add_ServerReflectionServicer_to_server(ReflectionServicer(names), self.grpc)  # type: ignore[no-untyped-call]  # its stub lacks this one
+        self._metrics_http: WSGIServer | None = None
+
+    async def start(self) -> None:
+        """Listen. Raises PortTakenError."""
+        await self.set_serving(serving=False)
+        self.port = self._bind()
+        self.metrics_port = self._start_metrics()
+        await self.grpc.start()
+        logger.info("listening on %s:%d, metrics on port %d", self._settings.host, self.port, self.metrics_port)
+
+    async def set_serving(self, *, serving: bool) -> None:
+        """What health says of the whole server and of the service."""
+        states = health_pb2.HealthCheckResponse
+        for service in ("", self._service):
+            await self._health.set(service, states.SERVING if serving else states.NOT_SERVING)
+
+    async def leave(self) -> None:
+        """NOT_SERVING for good; the port stays open, so that health checks are answered."""
+        await self._health.enter_graceful_shutdown()
+
+    async def close(self, grace_s: float) -> None:
+        """Close the ports; calls that are still under way get `grace_s` seconds to end."""
+        await self.grpc.stop(grace_s)
+        http, self._metrics_http = self._metrics_http, None  # a second call may come while this one waits
+        if http is not None:
+            await asyncio.to_thread(http.shutdown)
+            http.server_close()
+
+    def _bind(self) -> int:
+        address = f"{self._settings.host}:{self._settings.port}"
+        try:
+            return self.grpc.add_insecure_port(address)
+        except RuntimeError as error:
+            raise PortTakenError("gRPC", address) from error
+
+    def _start_metrics(self) -> int:
+        host, port = self._settings.host, self._settings.metrics_port
+        try:
+            self._metrics_http, _ = start_http_server(port, host, self._registry)
+        except OSError as error:
+            raise PortTakenError("metrics", f"{host}:{port}") from error
+        return self._metrics_http.server_port
+
+
+class Server(Protocol):
+    """What `run_until_signal` runs."""
+
+    async def start(self) -> None:
+        """Listen and begin to work."""
+
+    async def stop(self, grace_s: float) -> None:
+        """Finish what is under way within the time, then close everything; a second call may cut the first short."""
+
+
+async def run_until_signal(server: Server, grace_s: float) -> None:
+    """Run a server until SIGTERM or SIGINT, then let requests finish; a second signal ends them at once."""
+    signals: asyncio.Queue[signal.Signals] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, signals.put_nowait, each)
+    try:
+        await server.start()
+        logger.info("%s: stopping, requests get %g s to finish", (await signals.get()).name, grace_s)
+    finally:
+        await _stop(server, grace_s, signals)
+    logger.info("stopped")
+
+
+async def _stop(server: Server, grace_s: float, signals: "asyncio.Queue[signal.Signals]") -> None:
+    stopping = asyncio.create_task(server.stop(grace_s))
+    again = asyncio.create_task(signals.get())
+    await asyncio.wait({stopping, again}, return_when=asyncio.FIRST_COMPLETED)
+    if not again.cancel():
+        logger.warning("%s again: stopping now", again.result().name)
+        with suppress(asyncio.CancelledError):
+            await server.stop(0)
+    await stopping

@@ -1,0 +1,70 @@
+"""Logs of a service: plain lines for people, or one JSON object a line where DRIVETRAIN_LOG_FORMAT is `json`.
+
+Every record carries the ids of the request and of the job that it belongs to, where there are any.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from pythonjsonlogger.json import JsonFormatter
+
+_request_id: ContextVar[str] = ContextVar("request_id", default="")
+_job_id: ContextVar[str] = ContextVar("job_id", default="")
+
+_PLAIN = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_QUIET = ("alembic", "onnx_ir", "onnxscript")
+"""Loggers that are only worth a warning: they tell of each migration, and of each pass over a graph."""
+
+
+def configure() -> None:
+    """Send the process's log to standard error; by force, as a command line may have set up a terser one."""
+    handler = logging.StreamHandler()
+    handler.addFilter(_add_ids)
+    handler.setFormatter(_formatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+@contextmanager
+def request_context(request_id: str) -> Iterator[None]:
+    """What is logged inside belongs to this request."""
+    with _bound(_request_id, request_id):
+        yield
+
+
+@contextmanager
+def job_context(job_id: str) -> Iterator[None]:
+    """What is logged inside belongs to this job."""
+    with _bound(_job_id, job_id):
+        yield
+
+
+@contextmanager
+def _bound(variable: ContextVar[str], value: str) -> Iterator[None]:
+    before = variable.get()
+    variable.set(value)
+    try:
+        yield
+    finally:
+        variable.set(before)  # not by token: a stream that is closed from outside ends in another context
+
+
+def _add_ids(record: logging.LogRecord) -> bool:
+    for name, variable in (("request_id", _request_id), ("job_id", _job_id)):
+        if value := variable.get():
+            setattr(record, name, value)
+    return True
+
+
+def _formatter() -> logging.Formatter:
+    if os.environ.get("DRIVETRAIN_LOG_FORMAT") != "json":
+        return logging.Formatter(_PLAIN)
+    return JsonFormatter(
+        ["message", "levelname", "name"],
+        rename_fields={"levelname": "level", "name": "logger"},
+        timestamp="time",
+    )

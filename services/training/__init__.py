@@ -1,0 +1,1 @@
+"""The training service: submit, watch, cancel and resume jobs on a Ray cluster."""

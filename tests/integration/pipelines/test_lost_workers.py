@@ -1,0 +1,113 @@
+"""Workers that are killed in the middle of a job: others go on from the checkpoint, to the same weights."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipelines.data.loading import load_dataset
+from pipelines.errors import TrainingError, WorkerLostError
+from pipelines.spec import TrainingSpec
+from pipelines.training.launcher import launch
+from pipelines.training.loop import EpochReport
+from pipelines.training.worker import Job, Trained, make_job
+from tests.integration.pipelines.cluster import is_idle
+from tests.integration.pipelines.jobs import FOREVER, eventually, small
+from tests.integration.pipelines.processes import kill, titled
+
+pytestmark = pytest.mark.usefixtures("cluster", "home")
+
+DATA = {"source": "synthetic", "rows": 3000, "features": 4, "classes": 3}
+"""Makes epochs long enough for a few of them to last seconds: checkpoints come about once a second."""
+
+Figures = list[tuple[object, ...]]
+
+
+def job_of(spec: TrainingSpec, folder: Path) -> Job:
+    return make_job(spec, load_dataset(spec), folder)
+
+
+def launched(job: Job, retries: int, on_epoch: Callable[[EpochReport], None] = lambda _: None) -> tuple[Figures, bytes]:
+    """What each epoch came to, and the final weights to the bit."""
+    figures: Figures = []
+    for event in launch(job, retries):
+        if isinstance(event, Trained):
+            return figures, b"".join(weight.tobytes() for weight in event.weights.values())
+        figures.append((event.epoch, event.train, event.validation, event.penalty, event.best))
+        on_epoch(event)
+    raise AssertionError("no weights came")
+
+
+class Killer:
+    """Kills a worker once there is a checkpoint to go on from."""
+
+    def __init__(self, title: str, job: Job, which: int = 0) -> None:
+        assert job.checkpoints is not None
+        self._title, self._which, self._folder = title, which, job.checkpoints
+        self.killed_after = 0
+
+    def __call__(self, report: EpochReport) -> None:
+        if not self.killed_after and list(self._folder.glob("*.pt")):
+            kill(titled(self._title)[self._which])
+            self.killed_after = report.epoch
+
+
+def test_a_killed_worker_is_replaced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    spec = small(data=DATA, training={"epochs": 300})
+    job = job_of(spec, tmp_path / "disturbed")
+    killer = Killer("ray::Worker", job)
+    disturbed = launched(job, 1, killer)
+    assert 0 < killer.killed_after < 300
+    assert "retries left: 0" in caplog.text
+    assert disturbed == launched(job_of(spec, tmp_path / "undisturbed"), 0)
+    assert [row[0] for row in disturbed[0]] == list(range(1, 301))
+    eventually(is_idle)
+
+
+def test_a_worker_that_is_lost_once_too_often_fails_the_job(tmp_path: Path) -> None:
+    def kill_worker(report: EpochReport) -> None:
+        if report.epoch == 1:
+            kill(titled("ray::Worker")[0])
+
+    with pytest.raises(WorkerLostError, match="a training worker was lost"):
+        launched(job_of(small(training=FOREVER), tmp_path), 0, kill_worker)
+    eventually(is_idle)
+
+
+def test_a_fault_of_the_job_is_not_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    spec = small(
+        data={"source": "sklearn", "dataset": "diabetes"},
+        loss={"name": "mse"},
+        optimizer={"name": "sgd", "learning_rate": 99},
+    )
+    with pytest.raises(TrainingError, match="no longer finite") as caught:
+        launched(job_of(spec, tmp_path), 3)
+    assert not isinstance(caught.value, WorkerLostError)
+    assert "retries left" not in caplog.text
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_one_of_two_killed_workers_takes_the_team_back_to_the_checkpoint(tmp_path: Path) -> None:
+    spec = small(data=DATA, training={"epochs": 60}, compute={"workers": 2})
+    job = job_of(spec, tmp_path / "disturbed")
+    killer = Killer("ray::RayTrainWorker", job, which=1)
+    disturbed = launched(job, 1, killer)
+    assert 0 < killer.killed_after < 60
+    assert [row[0] for row in disturbed[0]] == list(range(1, 61))
+    assert disturbed == launched(job_of(spec, tmp_path / "undisturbed"), 0)
+    eventually(is_idle)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_fault_of_the_job_of_two_is_not_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    spec = small(
+        data={"source": "sklearn", "dataset": "diabetes"},
+        loss={"name": "mse"},
+        optimizer={"name": "sgd", "learning_rate": 99},
+        compute={"workers": 2},
+    )
+    with pytest.raises(TrainingError, match="no longer finite"):
+        launched(job_of(spec, tmp_path), 3)
+    assert "retries left" not in caplog.text
