@@ -1,9 +1,11 @@
 """A Ray cluster of one node as a process of its own, with its dashboard: what the training service talks to."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -56,15 +58,29 @@ class RayHead:
 
 @contextmanager
 def ray_head(home: Path, cpus: int = 2, **resources: int) -> Iterator[RayHead]:
-    """A head with so many CPUs; it and all that it started end with the block."""
+    """A head with so many CPUs; it and all that it started end with the block.
+
+    It has Ray's folder for itself: in a folder that two heads share Ray notes the address of the one that started last,
+    and the drivers of both would look for their cluster there. The folder's name is short, as those of sockets must be.
+    """
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:
+        head = _head(home, cpus, resources, folder)
+        try:
+            head.wait()
+            yield head
+        finally:
+            head.kill()
+
+
+def _head(home: Path, cpus: int, resources: Mapping[str, int], folder: str) -> RayHead:
     gcs, dashboard, agent, client, metrics = (free_port() for _ in range(5))
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--disable-usage-stats"]
     command += [f"--port={gcs}", f"--num-cpus={cpus}", "--num-gpus=0", "--object-store-memory=200000000"]
     command += [f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1", f"--dashboard-agent-listen-port={agent}"]
     command += [f"--ray-client-server-port={client}", f"--metrics-export-port={metrics}", "--node-ip-address=127.0.0.1"]
-    command += ["--min-worker-port=0", "--max-worker-port=0"]
+    command += ["--min-worker-port=0", "--max-worker-port=0", f"--temp-dir={folder}"]
     if resources:
-        command += ["--resources=" + str(resources).replace("'", '"')]
+        command += ["--resources=" + json.dumps(resources)]
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "MLFLOW_"))},
         "DRIVETRAIN_HOME": str(home),
@@ -73,12 +89,7 @@ def ray_head(home: Path, cpus: int = 2, **resources: int) -> Iterator[RayHead]:
         "OMP_NUM_THREADS": "1",
         "RAY_AUTH_MODE": "disabled",
     }
-    head = RayHead(home, f"http://127.0.0.1:{dashboard}", command, environment, _start(command, environment, home))
-    try:
-        head.wait()
-        yield head
-    finally:
-        head.kill()
+    return RayHead(home, f"http://127.0.0.1:{dashboard}", command, environment, _start(command, environment, home))
 
 
 def _start(command: list[str], environment: Mapping[str, str], home: Path) -> subprocess.Popen[bytes]:
