@@ -13,8 +13,9 @@ _MLFLOW_DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # waits 2, 4 and 8 s; with MLflow's own 7 a dead server takes minutes
 }
+_MLFLOW_RETRIES = "3"
+"""Waits 2, 4 and 8 s; with MLflow's own 7 a dead server takes minutes. The services want fewer, and say so before."""
 
 
 def home() -> Path:
@@ -45,9 +46,9 @@ def artifact_location(experiment: str) -> str | None:
 
 
 def set_mlflow_defaults() -> None:
-    """Quieten MLflow and keep its patience short, unless the user's environment says otherwise.
+    """Quieten MLflow, unless the user's environment says otherwise.
 
-    MLflow reads most of these when it is imported, so a process calls this first.
+    MLflow reads this when it is imported, so a process calls this first.
     """
     for name, value in _MLFLOW_DEFAULTS.items():
         os.environ.setdefault(name, value)
@@ -56,6 +57,7 @@ def set_mlflow_defaults() -> None:
 def mlflow_client() -> "MlflowClient":
     """A client of the store at `tracking_uri()`; makes the embedded folder first. TrackingError for a wrong URI."""
     set_mlflow_defaults()
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _MLFLOW_RETRIES)  # read at each request
     # Seconds of import that most commands need not pay.
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException

@@ -287,7 +287,7 @@ class Training(Section):
     early_stopping: EarlyStopping | None = None
     """Off by default. The weights of the epoch with the lowest validation loss are kept either way."""
     retries: int = Field(default=3, ge=0, le=100)
-    """How often lost workers, or a lost cluster, are replaced; training goes on from the last checkpoint."""
+    """How often lost workers, and how often a lost driver, are replaced; training goes on from the last checkpoint."""
 
 
 class Compute(Section):

@@ -144,7 +144,7 @@ def find(client: "TrainingClient", job: str) -> "pb.Job":
     """The job of this id, or the only recent one whose id begins so. Raises InputError."""
     if not re.fullmatch(r"[0-9a-f]{6,31}", job):
         return client.get(job)
-    found = [each for each in islice(client.jobs(page_size=_RECENT), _RECENT) if each.id.startswith(job)]
+    found = [each for each in islice(client.jobs(), _RECENT) if each.id.startswith(job)]
     if len(found) != 1:
         came = f"{job!r}, with which {len(found) or 'none'} of the last {_RECENT} begin"
         raise InputError(f"JOB: expected the id of a job, or the beginning of just one, came {came}")

@@ -1,6 +1,7 @@
 """A typed client of the training service: outlasts its restarts while it watches and uploads."""
 
 import hashlib
+import math
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +28,7 @@ ENDED_STATES = (pb.JOB_STATE_FINISHED, pb.JOB_STATE_FAILED, pb.JOB_STATE_KILLED)
 
 CHUNK_BYTES = 2**20
 UPLOAD_PATIENCE_S = 120.0
-"""How long an upload goes on without a byte arriving."""
+"""How long an upload that was cut is tried again without a byte arriving."""
 
 Activity = Literal["hashing", "sending"]
 Transfer: TypeAlias = Callable[[Activity, int, int], None]
@@ -136,25 +137,33 @@ class TrainingClient:
     def upload(self, path: Path, transfer: Transfer = lambda *_: None) -> Uploaded:
         """Bring a file's content to the service, which asks for no byte twice; goes on where it was cut.
 
-        Raises InputError for a file that cannot be read, TransientError if nothing moves for UPLOAD_PATIENCE_S.
+        Raises InputError for a file that cannot be read or changes meanwhile, TransientError if nothing moves for
+        UPLOAD_PATIENCE_S after a cut.
         """
         size_bytes, sha256 = _fingerprint(path, transfer)
         held = self.dataset(sha256)
-        sent_bytes, pauses, give_up_at = 0, _pauses(), time.monotonic() + UPLOAD_PATIENCE_S
+        sent_bytes, pauses, give_up_at = 0, _pauses(), math.inf
         while not held.complete:
             header = pb.UploadHeader(sha256=sha256, size_bytes=size_bytes, offset=held.received_bytes)
             try:
-                held = self._connection.call(self._stub.UploadDataset, _messages(path, header, transfer), None)
+                held = self._send(path, header, transfer)
             except (TransientError, InputError) as error:
                 held = self._held_now(held)
                 moved = held.received_bytes != header.offset  # if so, the service had not written all when it was asked
+                give_up_at = min(give_up_at, time.monotonic() + UPLOAD_PATIENCE_S)
                 if not moved and (isinstance(error, InputError) or time.monotonic() > give_up_at):
                     raise
                 time.sleep(next(pauses))
             if held.received_bytes > header.offset:
                 sent_bytes += held.received_bytes - header.offset
-                pauses, give_up_at = _pauses(), time.monotonic() + UPLOAD_PATIENCE_S
+                pauses, give_up_at = _pauses(), math.inf
         return Uploaded(held.address, size_bytes, sent_bytes)
+
+    def _send(self, path: Path, header: pb.UploadHeader, transfer: Transfer) -> pb.Dataset:
+        held = self._connection.call(self._stub.UploadDataset, _messages(path, header, transfer), None)
+        if not held.complete and held.received_bytes == header.offset:  # there was nothing left to send
+            raise InputError(f"expected a file that stays as it is, {str(path)!r} became shorter while it was sent")
+        return held
 
     def _events(self, job_id: str, cursor: str) -> Iterator[pb.JobEvent]:
         request = pb.WatchJobRequest(job_id=job_id, cursor=cursor)

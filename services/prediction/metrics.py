@@ -10,7 +10,7 @@ import time
 from collections import Counter as Tally
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 from prometheus_client.registry import Collector
@@ -118,8 +118,8 @@ class Metrics(Collector):
         failures = Metric("nv_inference_request_failure", "Requests failed, by reason", "unknown")
         pending = Metric("nv_inference_pending_request_count", "Requests waiting now", "gauge")
         for each in versions:
-            for reason, count in sorted(each.failures.items()):
-                failures.add_sample(failures.name, {**_labels(each), "reason": reason}, count)
+            for reason in get_args(FailureReason):  # each from 0 on: a rate misses what begins at 1
+                failures.add_sample(failures.name, {**_labels(each), "reason": reason}, each.failures[reason])
             pending.add_sample(pending.name, _labels(each), each.pending)
         yield failures
         yield pending

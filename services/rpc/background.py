@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -20,10 +21,11 @@ async def in_daemon_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwar
     """What `call` returns or raises. Cancelling leaves the thread to itself."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[T] = loop.create_future()
+    context = copy_context()  # what is logged there belongs to the caller's request or job
 
     def work() -> None:
         try:
-            settle = partial(_set, answer, answer.set_result, call(*args, **kwargs))
+            settle = partial(_set, answer, answer.set_result, context.run(call, *args, **kwargs))
         except Exception as error:  # noqa: BLE001 - raised again where it is awaited
             settle = partial(_set, answer, answer.set_exception, error)
         with suppress(RuntimeError):  # the loop has ended

@@ -98,23 +98,23 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
             await context.abort(status, text)
 
         async def unary(request: object, context: Context) -> object:
-            try:
-                with request_context(request_id):
+            with request_context(request_id):
+                try:
                     return await behaviour(request, context)
-            except grpc.aio.AbortError:  # has its status already: the health service answers so
-                raise
-            except Exception as error:  # noqa: BLE001 - the table ends with Exception: nothing leaves unanswered
-                await refuse(error, context)
+                except grpc.aio.AbortError:  # has its status already: the health service answers so
+                    raise
+                except Exception as error:  # noqa: BLE001 - the table ends with Exception: nothing leaves unanswered
+                    await refuse(error, context)
 
         async def stream(request: object, context: Context) -> AsyncIterator[object]:
-            try:
-                with request_context(request_id):
+            with request_context(request_id):
+                try:
                     async for message in behaviour(request, context):
                         yield message
-            except grpc.aio.AbortError:
-                raise
-            except Exception as error:  # noqa: BLE001 - as above
-                await refuse(error, context)
+                except grpc.aio.AbortError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - as above
+                    await refuse(error, context)
 
         return with_behaviour(handler, unary, stream)
 

@@ -5,7 +5,8 @@ Plain HTTP keeps the service alive when the head is not: nothing here joins the 
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -55,22 +56,25 @@ class RayCluster:
 
     async def version(self) -> str:
         """Ray's version."""
-        return str((await self._json("GET", "/api/version"))["ray_version"])
+        with _in_the_form_expected():
+            return str((await self._json("GET", "/api/version"))["ray_version"])
 
     async def nodes(self) -> tuple[Node, ...]:
         """The living nodes."""
-        answer = await self._json("GET", "/api/v0/nodes?limit=10000")
-        entries = answer["data"]["result"]["result"]
-        return tuple(Node(entry["resources_total"] or {}) for entry in entries if entry["state"] == "ALIVE")
+        with _in_the_form_expected():
+            answer = await self._json("GET", "/api/v0/nodes?limit=10000")
+            entries = answer["data"]["result"]["result"]
+            return tuple(Node(entry["resources_total"] or {}) for entry in entries if entry["state"] == "ALIVE")
 
     async def jobs(self) -> dict[str, RayJob]:
         """All jobs that were submitted, by submission id."""
-        answer = await self._json("GET", "/api/jobs/")
-        return {
-            entry["submission_id"]: RayJob(entry["status"], entry["message"] or "")
-            for entry in answer
-            if entry["submission_id"] and entry["status"] in get_args(RayStatus)
-        }
+        with _in_the_form_expected():
+            answer = await self._json("GET", "/api/jobs/")
+            return {
+                entry["submission_id"]: RayJob(entry["status"], entry["message"] or "")
+                for entry in answer
+                if entry["submission_id"] and entry["status"] in get_args(RayStatus)
+            }
 
     async def submit(
         self, submission_id: str, entrypoint: str, resources: Mapping[str, object], metadata: Mapping[str, str]
@@ -85,7 +89,8 @@ class RayCluster:
 
     async def logs(self, submission_id: str) -> str:
         """What the job's driver printed."""
-        return str((await self._json("GET", f"/api/jobs/{submission_id}/logs"))["logs"])
+        with _in_the_form_expected():
+            return str((await self._json("GET", f"/api/jobs/{submission_id}/logs"))["logs"])
 
     async def _json(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - JSON
         if self._session is None:  # aiohttp wants to be made inside a running loop
@@ -101,6 +106,16 @@ class RayCluster:
             raise ClusterAwayError from error
         logger.warning("Ray answered %s %s with %d: %s", method, path, response.status, text[-500:])
         raise ClusterAwayError
+
+
+@contextmanager
+def _in_the_form_expected() -> Iterator[None]:
+    """The boundary where an answer of another form than Ray's becomes ClusterAwayError."""
+    try:
+        yield
+    except (LookupError, TypeError) as error:
+        logger.warning("Ray's dashboard answered in another form than expected: %r", error)
+        raise ClusterAwayError from error
 
 
 def _authorization() -> dict[str, str]:

@@ -33,6 +33,7 @@ ENDED: tuple[State, ...] = ("FINISHED", "FAILED", "KILLED")
 _JOBS = f"tags.`{record.JOB_TAG}` = '1'"
 _RUN_STATUS = {"QUEUED": "SCHEDULED", "STARTING": "SCHEDULED"}
 """The status that a run has in a state, where it is not of the state's own name."""
+_RUN_STATUSES = {_RUN_STATUS.get(state, state) for state in get_args(State)}
 
 _PAGE = 1000
 _JOB_ID = re.compile(r"[0-9a-f]{32}")
@@ -62,6 +63,11 @@ class Job:
     spec: str
     """YAML, every default written out."""
     version: str
+
+    @property
+    def precedence(self) -> tuple[bool, datetime, str]:
+        """Of jobs under one key, the least is the job of that key: one that Ray was given, else the oldest."""
+        return self.attempt == 0, self.submitted, self.id
 
     @property
     def submission_id(self) -> str:
@@ -113,30 +119,32 @@ class JobStore:
     def by_key(self, key: str) -> Job | None:
         """The job that was submitted under an idempotency key."""
         found, _ = self._search(f"{_JOBS} and tags.`{record.KEY_TAG}` = '{key}'", self._experiments(), _PAGE)
-        return min(found, key=lambda job: job.submitted, default=None)
+        return min(found, key=lambda job: job.precedence, default=None)
 
     def unfinished(self) -> list[Job]:
         """Every job that is not done, oldest first: the ended ones among them have their logs still to be kept."""
-        experiments, found, token = self._experiments(), list[Job](), ""
+        experiments, found, token = self._experiments(), dict[str, Job](), ""
         while True:
             page, token = self._search(f"tags.`{record.PHASE_TAG}` != 'done'", experiments, _PAGE, token)
-            found += page
+            found |= {job.id: job for job in page}  # a new job shifts the pages: the next begins with one that was seen
             if not token:
-                return sorted(found, key=lambda job: job.submitted)
+                return sorted(found.values(), key=lambda job: job.submitted)
 
     def page(self, wanted: Filter, size: int, token: str) -> tuple[list[Job], str]:
         """At most `size` jobs, newest first, and the token of the next page; empty after the last."""
         conditions = [_JOBS]
-        statuses = {_RUN_STATUS.get(state, state) for state in wanted.states}
-        if len(statuses) == 1:
-            conditions.append(f"attributes.status = '{statuses.pop()}'")
+        if wanted.states:  # in its filters MLflow knows "and" only
+            statuses = {_RUN_STATUS.get(state, state) for state in wanted.states}
+            conditions += [f"attributes.status != '{each}'" for each in sorted(_RUN_STATUSES - statuses)]
         if wanted.after:
             conditions.append(f"attributes.start_time >= {_milliseconds(wanted.after)}")
         if wanted.before:
             conditions.append(f"attributes.start_time < {_milliseconds(wanted.before)}")
         experiments = self._experiments(wanted.model)
+        if not experiments:
+            return [], ""
         kept: list[Job] = []
-        while experiments and len(kept) < size:
+        while len(kept) < size:
             found, token = self._search(" and ".join(conditions), experiments, size - len(kept), token)
             kept += [job for job in found if not wanted.states or job.state in wanted.states]
             if not token:
@@ -242,17 +250,17 @@ def translated() -> Iterator[None]:
 def _job(run: Run) -> Job:
     tags, info = run.data.tags, run.info
     phase = _PHASES.get(tags.get(record.PHASE_TAG, ""), "done")
-    started = tags.get(record.STARTED_TAG)
+    state, started = _state(phase, info.status), tags.get(record.STARTED_TAG)
     return Job(
         id=info.run_id,
         model=tags.get(record.MODEL_TAG, ""),
-        state=_state(phase, info.status),
+        state=state,
         phase=phase,
         reason=tags.get(FAILURE_TAG, ""),
         key=tags.get(record.KEY_TAG, ""),
         submitted=datetime.fromtimestamp(info.start_time / 1000, UTC),
         started=datetime.fromisoformat(started) if started else None,
-        ended=datetime.fromtimestamp(info.end_time / 1000, UTC) if info.end_time and phase != "queued" else None,
+        ended=datetime.fromtimestamp(info.end_time / 1000, UTC) if info.end_time and state in ENDED else None,
         attempt=int(tags.get(record.ATTEMPT_TAG) or 0),
         restarts=int(tags.get(record.RESTARTS_TAG) or 0),
         retries=int(tags.get(record.RETRIES_TAG) or 0),

@@ -52,6 +52,7 @@ class JobManager:
         self._datasets, self._settings = datasets, settings
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # kept by those who hold them
         self._turnstile = asyncio.Semaphore(_AT_A_TIME)
+        self._num_coming = 0
 
     async def validate(self, text: str) -> TrainingSpec:
         """The spec that a YAML text gives. Raises InvalidSpecError, or CapacityError if the cluster can't run it."""
@@ -128,13 +129,17 @@ class JobManager:
     async def _create(self, spec: TrainingSpec, key: str) -> Submission:
         await self._check_capacity(spec)
         self._check_queue()
-        async with self._turnstile:
-            job = await in_daemon_thread(self._store.create, spec, key)
-        self._controller.expect(job)
+        self._num_coming += 1  # the queue sees it later, when others may have passed the check
+        try:
+            async with self._turnstile:
+                job = await in_daemon_thread(self._store.create, spec, key)
+            self._controller.expect(job)
+        finally:
+            self._num_coming -= 1
         return Submission(job, created=True)
 
     def _check_queue(self) -> None:
-        if self._controller.num_queued >= self._settings.max_queued_jobs:
+        if self._controller.num_queued + self._num_coming >= self._settings.max_queued_jobs:
             raise QueueFullError(self._settings.max_queued_jobs)
 
     async def _check_capacity(self, spec: TrainingSpec) -> None:

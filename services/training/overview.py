@@ -9,7 +9,7 @@ import mlflow.version
 
 from services.rpc.authorization import Policy, Tokens, right_of
 from services.rpc.background import in_daemon_thread
-from services.rpc.errors import NotReadyError
+from services.rpc.errors import CallError, NotReadyError
 from services.training.cluster import Node, RayCluster
 from services.training.controller import Controller
 from services.training.jobs import JobStore
@@ -59,18 +59,18 @@ class Overview:
         return f"client {mlflow.version.VERSION}"
 
 
-async def _asked(question: Callable[[], Coroutine[Any, Any, T]]) -> T | NotReadyError:
+async def _asked(question: Callable[[], Coroutine[Any, Any, T]]) -> T | CallError:
     """The answer, or what came instead."""
     try:
         async with asyncio.timeout(PATIENCE_S):
             return await question()
-    except NotReadyError as error:
+    except CallError as error:  # away, or there and refusing
         return error
     except TimeoutError:
         return NotReadyError(f"no answer within {PATIENCE_S:g} s")
 
 
-def _dependency(answer: str | NotReadyError) -> pb.Dependency:
+def _dependency(answer: str | CallError) -> pb.Dependency:
     return pb.Dependency(ok=isinstance(answer, str), detail=str(answer))
 
 

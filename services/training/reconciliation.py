@@ -3,6 +3,7 @@
 The same rules hold at every look, so that a service that was restarted, or a cluster that came back, needs no others.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,6 +29,8 @@ class QueueAgain:
     """The attempt is lost: another one goes on from the last checkpoint."""
 
     reason: str
+    is_restart: bool = True
+    """Whether it counts against `training.retries`; not if the attempt never began."""
 
     def __str__(self) -> str:
         return f"queued again, {self.reason}"
@@ -55,12 +58,30 @@ class Close:
 Decision = Wait | Stop | QueueAgain | End | Close
 
 
-def decide(job: Job, ray: RayJob | None) -> Decision:
+def originals(jobs: Iterable[Job]) -> dict[str, str]:
+    """The job that each double among `jobs` is a double of, by id.
+
+    Doubles have the idempotency key of another job. They come of a submission that MLflow took after its caller, and
+    this service, had given it up and tried again.
+    """
+    of_key: dict[str, Job] = {}
+    doubles = {}
+    for job in sorted(jobs, key=lambda job: job.precedence):
+        original = of_key.setdefault(job.key, job) if job.key else job
+        if original is not job and job.attempt == 0:
+            doubles[job.id] = original.id
+    return doubles
+
+
+def decide(job: Job, ray: RayJob | None, original: str = "") -> Decision:
     """The next step of an unfinished job; `ray` is what Ray knows of its attempt, None if nothing.
 
-    Ray has to be asked before MLflow: an attempt that Ray calls over has written its last word by then.
+    Ray has to be asked before MLflow: an attempt that Ray calls over has written its last word by then. `original` is
+    the job that this one is a double of.
     """
     if job.state == "QUEUED":
+        if original:
+            return End("KILLED", f"submitted under the same key as job {original}, which goes on")
         return End("KILLED", "cancelled before it began") if job.cancel_requested else Wait()
     if job.state in ENDED:
         return Wait() if ray is not None and ray.status == "RUNNING" else Close()
@@ -74,6 +95,8 @@ def decide(job: Job, ray: RayJob | None) -> Decision:
     if ray is not None and ray.status == "STOPPED":
         return End("KILLED", "stopped on the Ray cluster")
     lost = _told(ray)
+    if ray is None and job.state == "STARTING":
+        return QueueAgain(lost, is_restart=False)
     if job.restarts < job.retries:
         return QueueAgain(lost)
     return End("FAILED", f"{lost}; training.retries allows {job.retries} restarts and there were {job.restarts}")
@@ -81,5 +104,5 @@ def decide(job: Job, ray: RayJob | None) -> Decision:
 
 def _told(ray: RayJob | None) -> str:
     if ray is None:
-        return "the Ray cluster no longer knows the job: it was restarted"
+        return "the Ray cluster does not know the job: it was restarted, or never given it"
     return f"the driver ended without closing the run: {' '.join(ray.message.split())[:300] or ray.status}"

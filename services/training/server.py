@@ -13,6 +13,7 @@ from services.training.cluster import RayCluster
 from services.training.controller import Controller
 from services.training.datasets import DatasetStore
 from services.training.jobs import JobStore
+from services.training.leadership import Leadership
 from services.training.manager import JobManager
 from services.training.metrics import Metrics
 from services.training.overview import Overview
@@ -74,7 +75,7 @@ def build(settings: Settings, client: MlflowClient) -> TrainingServer:
     metrics = Metrics()
     store, cluster = JobStore(client), RayCluster(settings.ray_dashboard)
     datasets = DatasetStore(home() / "datasets", settings.max_upload_bytes)
-    controller = Controller(store, cluster, metrics, settings)
+    controller = Controller(store, cluster, Leadership(home() / "training-service.lock"), metrics, settings)
     manager = JobManager(store, cluster, controller, datasets, settings)
     watch = Watch(store, controller, settings.heartbeat_s)
     overview = Overview(store, cluster, controller, POLICY, tokens, settings.max_running_jobs)

@@ -94,7 +94,7 @@ class Watch:
         lookout = self._lookouts.get(job_id)
         if lookout is None or (lookout.task is not None and lookout.task.done()):  # that one has seen the end
             self._lookouts.pop(job_id, None)
-            job = self._controller.board.get(job_id)
+            job = self._on_board(job_id)
             if job is None:
                 job = await in_daemon_thread(self._store.get, job_id)
             lookout = self._lookouts.setdefault(job_id, _Lookout(job))  # another watcher may have been quicker
@@ -111,10 +111,15 @@ class Watch:
             if lookout.task is not None:
                 lookout.task.cancel()
 
+    def _on_board(self, job_id: str) -> Job | None:
+        """The job as of the last look; None if it had ended then, as it may have been resumed meanwhile."""
+        job = self._controller.board.get(job_id)
+        return None if job is None or job.state in ENDED else job
+
     async def _look_out(self, lookout: _Lookout) -> None:
         while lookout.job.state not in ENDED:
             await asyncio.sleep(LOOK_EVERY_S)
-            job = self._controller.board.get(lookout.job.id)
+            job = self._on_board(lookout.job.id)
             if job is None:  # ended and closed since the last look, or MLflow is away
                 try:
                     job = await in_daemon_thread(self._store.get, lookout.job.id)

@@ -72,7 +72,7 @@ def _version(service: str, theirs: str, address: str) -> Finding:
 
 def _trouble(service: Service, error: ServiceError | InputError, address: str, needed_for: str) -> Finding:
     """Absent if nobody asked for a service, and none answers at the usual address: `needed_for` says for what."""
-    name = f"{service.name} service"
+    name, variable = f"{service.name} service", f"DRIVETRAIN_{service.name.upper()}_ADDRESS"
     match error:
         case AwayError() if needed_for:
             return Finding(name, "absent", f"not running at {address} (only needed for {needed_for})")
@@ -80,5 +80,7 @@ def _trouble(service: Service, error: ServiceError | InputError, address: str, n
             return Finding(name, "failed", f"nobody answers at {address}", error.advice)
         case AccessError():
             return Finding(name, "failed", str(error), "whoever runs the service has its tokens")
+        case InputError():
+            return Finding(name, "failed", str(error), f"mend what it names: {variable} or the token's variable")
         case _:
-            return Finding(name, "failed", str(error))
+            return Finding(name, "failed", str(error), f"see whether {variable} is right, and the service's log")

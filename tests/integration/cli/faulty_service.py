@@ -40,6 +40,10 @@ class FaultyService(pb_grpc.TrainingServiceServicer):
     offsets: list[int] = field(default_factory=list)
     content: bytearray = field(default_factory=bytearray)
     complete: bool = False
+    on_chunk: Callable[[], None] = lambda: None
+    """Called when a chunk has come."""
+    num_silences: int = 0
+    """How often it does not say how much it holds."""
 
     @override
     def WatchJob(self, request: pb.WatchJobRequest, context: Context) -> Iterator[pb.JobEvent]:
@@ -70,21 +74,28 @@ class FaultyService(pb_grpc.TrainingServiceServicer):
 
     @override
     def GetDataset(self, request: pb.GetDatasetRequest, context: Context) -> pb.Dataset:
+        if self.num_silences:
+            self.num_silences -= 1
+            context.abort(grpc.StatusCode.UNAVAILABLE, "away")
         return self._dataset(request.sha256)
 
     @override
     def UploadDataset(self, request_iterator: Iterator[pb.UploadDatasetRequest], context: Context) -> pb.Dataset:
         header = next(request_iterator).header
         self.offsets.append(header.offset)
-        assert header.offset == len(self.content)
+        if header.offset != len(self.content):
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, "offset")
         cut_at = self.upload_cuts.pop(0) if self.upload_cuts else None
         while cut_at is None or len(self.content) < cut_at:
             message = next(request_iterator, None)
             if message is None:
                 break
             self.content += message.chunk
+            self.on_chunk()
         else:
             context.abort(grpc.StatusCode.UNAVAILABLE, "cut")
+        if len(self.content) < header.size_bytes:
+            return self._dataset(header.sha256)
         assert hashlib.sha256(self.content).hexdigest() == header.sha256
         self.complete = True
         return self._dataset(header.sha256)

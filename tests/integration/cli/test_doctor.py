@@ -58,7 +58,7 @@ def test_what_is_named_and_away_is_told_with_what_to_do(tmp_path: Path) -> None:
     assert result.returncode == 1
     failed = [each for each in json.loads(result.stdout) if each["state"] == "failed"]
     assert [each["name"] for each in failed] == ["MLflow", "Ray", "training service", "prediction service"]
-    assert all(each["advice"] for each in failed[:3])
+    assert all(each["advice"] for each in failed)
     assert failed[3]["detail"] == "address of the prediction service: expected HOST:PORT, came 'http://127.0.0.1'"
 
 
@@ -155,7 +155,8 @@ def test_another_service_at_the_address_is_told(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv("DRIVETRAIN_PREDICTION_ADDRESS", address)
         found = prediction_service()
     told = f"what listens at {address} is no prediction service, or one too old for this"
-    assert found == [Finding("prediction service", "failed", told)]
+    advice = "see whether DRIVETRAIN_PREDICTION_ADDRESS is right, and the service's log"
+    assert found == [Finding("prediction service", "failed", told, advice)]
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -158,6 +159,39 @@ def test_an_upload_gives_up_when_nothing_moves(file: Path, monkeypatch: pytest.M
     service = FaultyService(upload_cuts=[0, 0])
     service.content = bytearray(file.read_bytes())  # all is there, and its check fails again and again
     with listening(service) as address, TrainingClient(address) as client, pytest.raises(TransientError):
+        client.upload(file)
+
+
+def test_patience_begins_with_the_first_cut(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upload that took long is cut, and nobody answers for the moment."""
+    monkeypatch.setattr(training_client, "UPLOAD_PATIENCE_S", 0.5)
+    service = FaultyService(upload_cuts=[CHUNK_BYTES])
+
+    def take_long() -> None:
+        service.on_chunk = lambda: None
+        service.num_silences = 4  # gRPC itself tries that often
+        time.sleep(1)
+
+    service.on_chunk = take_long
+    with listening(service) as address, TrainingClient(address) as client:
+        assert client.upload(file).sent_bytes == file.stat().st_size
+    assert service.offsets == [0, 0, CHUNK_BYTES]
+
+
+def test_a_file_that_becomes_shorter_is_the_users(file: Path) -> None:
+    service = FaultyService()
+
+    def truncate() -> None:
+        service.on_chunk = lambda: None
+        with file.open("r+b") as opened:
+            opened.truncate(CHUNK_BYTES // 2)
+
+    service.on_chunk = truncate
+    with (
+        listening(service) as address,
+        TrainingClient(address) as client,
+        pytest.raises(InputError, match=r"rows\.npz' became shorter while it was sent"),
+    ):
         client.upload(file)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,21 @@ async def test_a_job_outlives_the_service(mortal: RayHead) -> None:
         assert epochs == list(range(epochs[0], EPOCHS + 1))
         assert events[-1].job.attempt == 1
         await successor.in_state(waiting.id, pb.JOB_STATE_FINISHED)
+
+
+async def test_of_two_services_one_acts_and_the_other_takes_its_place(mortal: RayHead) -> None:
+    async with AsyncExitStack() as leaving:
+        leader = await leaving.enter_async_context(training(mortal.dashboard))
+        before = await leader.submit(spec(name="led-before"))
+        await leader.in_state(before.id, pb.JOB_STATE_FINISHED)
+        async with training(mortal.dashboard) as standby:
+            jobs = [await standby.submit(spec(name=f"led-{number}")) for number in range(3)]
+            for job in jobs:
+                finished = await standby.in_state(job.id, pb.JOB_STATE_FINISHED)
+                assert (finished.attempt, finished.version) == (1, "1")
+            await leaving.aclose()
+            after = await standby.submit(spec(name="led-after"))
+            assert (await standby.in_state(after.id, pb.JOB_STATE_FINISHED)).attempt == 1
 
 
 async def test_a_job_that_may_not_be_retried_fails_with_the_reason(mortal: RayHead) -> None:

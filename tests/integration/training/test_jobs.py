@@ -4,6 +4,7 @@ import asyncio
 
 import grpc
 import pytest
+import requests
 from mlflow.entities import Run
 
 from pipelines.home import mlflow_client
@@ -62,18 +63,68 @@ async def is_done(job_id: str) -> bool:
 
 async def test_a_resumed_job_finishes_in_its_run(cluster: RayHead) -> None:
     async with training(cluster.dashboard) as it:
-        job = await it.submit(spec(name="resumed", training={"epochs": 400}))
+        job = await it.submit(spec(name="resumed", training={"epochs": 1500}))
         await it.has_trained(job.id, 10)
         await it.stub.CancelJob(pb.CancelJobRequest(job_id=job.id))
         killed = await it.in_state(job.id, pb.JOB_STATE_KILLED)
         assert killed.reason
-        assert 10 <= len(steps(job.id)) < 400
+        assert 10 <= len(steps(job.id)) < 1500
         await eventually(lambda: is_done(job.id))
         resumed = await it.stub.ResumeJob(pb.ResumeJobRequest(job_id=job.id))
         assert (resumed.state, resumed.reason) == (pb.JOB_STATE_QUEUED, "")
-        finished = await it.in_state(job.id, pb.JOB_STATE_FINISHED)
+        events = await it.events(job.id)  # whoever watches at once does not take the old end for the new one
+        assert events[-1].job.state == pb.JOB_STATE_FINISHED
+        at_work = [event.job for event in events if event.HasField("job")][:-1]
+        assert not any(each.HasField("ended_at") for each in at_work)
+        finished = await it.get(job.id)
         assert (finished.attempt, finished.reason, finished.version) == (2, "", "1")
-        assert steps(job.id) == list(range(1, 401))
+        assert steps(job.id) == list(range(1, 1501))
+
+
+async def test_a_quiet_watch_is_kept_alive(cluster: RayHead) -> None:
+    async with training(cluster.dashboard, max_running_jobs=1, heartbeat_s=0.1) as it:
+        blocker = await it.submit(spec(name="blocker", **ENDLESS))
+        waiting = await it.submit(spec(name="quiet"))
+        watch = it.stub.WatchJob(pb.WatchJobRequest(job_id=waiting.id))
+        came = [kinds([await anext(aiter(watch))]) for _ in range(4)]
+        assert came == [["job"], ["heartbeat"], ["heartbeat"], ["heartbeat"]]
+        for job in (waiting, blocker):
+            await it.stub.CancelJob(pb.CancelJobRequest(job_id=job.id))
+            await it.in_state(job.id, pb.JOB_STATE_KILLED)
+
+
+async def test_the_metrics_page_tells_of_the_jobs(cluster: RayHead) -> None:
+    async with training(cluster.dashboard, max_running_jobs=1) as it:
+        endless = await it.submit(spec(name="measured", **ENDLESS))
+        waiting = await it.submit(spec(name="waiting"))
+        await it.has_trained(endless.id, 5)
+
+        async def counts_epochs() -> bool:
+            return (await measured(it)).get("drivetrain_training_epochs_total", 0) >= 5
+
+        await eventually(counts_epochs)
+        now = await measured(it)
+        assert now['drivetrain_training_jobs{state="RUNNING"}'] == 1
+        assert now['drivetrain_training_jobs{state="QUEUED"}'] == 1
+        assert now['drivetrain_training_rows_per_second{model="measured"}'] > 0
+        assert now["drivetrain_training_queue_seconds_count"] == 1
+        for job in (waiting, endless):
+            await it.stub.CancelJob(pb.CancelJobRequest(job_id=job.id))
+            await it.in_state(job.id, pb.JOB_STATE_KILLED)
+
+        async def tells_of_the_end() -> bool:
+            page = await measured(it)
+            has_forgotten = 'drivetrain_training_rows_per_second{model="measured"}' not in page
+            return has_forgotten and page['drivetrain_training_jobs_ended_total{state="KILLED"}'] >= 2
+
+        await eventually(tells_of_the_end)
+
+
+async def measured(it: Training) -> dict[str, float]:
+    """The samples of the metrics page, by their names with labels."""
+    page = await asyncio.to_thread(requests.get, f"http://127.0.0.1:{it.server.metrics_port}/metrics", timeout=10)
+    samples = (line.rsplit(" ", 1) for line in page.text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, value in samples}
 
 
 async def test_a_job_that_fails_says_why(cluster: RayHead) -> None:
@@ -90,31 +141,28 @@ async def test_jobs_wait_for_their_turn(cluster: RayHead) -> None:
     async with training(cluster.dashboard, max_running_jobs=1) as it:
         first = await it.submit(spec(name="first", **ENDLESS))
         await it.in_state(first.id, pb.JOB_STATE_RUNNING)
-        second = await it.submit(spec(name="second", **ENDLESS))
-        await asyncio.sleep(1)  # some looks of the controller
-        assert (await it.get(second.id)).state == pb.JOB_STATE_QUEUED
-        assert (await status_of(it)).queued_jobs == 1
-        await it.stub.CancelJob(pb.CancelJobRequest(job_id=second.id))
-        cancelled = await it.in_state(second.id, pb.JOB_STATE_KILLED)
+        second, third = [await it.submit(spec(name=name)) for name in ("second", "third")]
+        await it.stub.CancelJob(pb.CancelJobRequest(job_id=third.id))
+        cancelled = await it.in_state(third.id, pb.JOB_STATE_KILLED)
         assert cancelled.reason == "cancelled before it began"
+        assert (await it.get(second.id)).state == pb.JOB_STATE_QUEUED
+        assert (await it.stub.GetStatus(pb.GetStatusRequest())).queued_jobs == 1
         await it.stub.CancelJob(pb.CancelJobRequest(job_id=first.id))
-        await it.in_state(first.id, pb.JOB_STATE_KILLED)
-
-
-async def status_of(it: Training) -> pb.ServiceStatus:
-    return await it.stub.GetStatus(pb.GetStatusRequest())
+        ended = await it.in_state(first.id, pb.JOB_STATE_KILLED)
+        finished = await it.in_state(second.id, pb.JOB_STATE_FINISHED)
+        assert finished.started_at.ToDatetime() >= ended.ended_at.ToDatetime()
 
 
 async def test_the_same_key_is_the_same_job(cluster: RayHead) -> None:
     async with training(cluster.dashboard) as it:
-        text = spec(name="keyed")
+        text = spec(name="keyed", **ENDLESS)
         answers = await asyncio.gather(
             *(it.stub.SubmitTraining(pb.SubmitTrainingRequest(spec=text, idempotency_key="monday")) for _ in range(10))
         )
         assert len({answer.job.id for answer in answers}) == 1
         assert sum(answer.created for answer in answers) == 1
         with pytest.raises(grpc.aio.AioRpcError) as refusal:
-            await it.submit(spec(name="keyed", seed=1), key="monday")
+            await it.submit(spec(name="keyed", seed=1, **ENDLESS), key="monday")
         assert refusal.value.code() is grpc.StatusCode.ALREADY_EXISTS
         assert answers[0].job.id in str(refusal.value.details())
         await it.stub.CancelJob(pb.CancelJobRequest(job_id=answers[0].job.id))
@@ -137,8 +185,13 @@ async def test_jobs_are_listed_in_pages(cluster: RayHead) -> None:
         assert found == ids[::-1]
         queued = await it.stub.ListJobs(pb.ListJobsRequest(model="listed", states=[pb.JOB_STATE_QUEUED]))
         assert [job.id for job in queued.jobs] == ids[::-1]
+        two_states = [pb.JOB_STATE_QUEUED, pb.JOB_STATE_KILLED]
+        either = await it.stub.ListJobs(pb.ListJobsRequest(model="listed", states=two_states))
+        assert [job.id for job in either.jobs] == ids[::-1]
         ended = await it.stub.ListJobs(pb.ListJobsRequest(model="listed", states=[pb.JOB_STATE_FINISHED]))
         assert not ended.jobs
+        nowhere = await it.stub.ListJobs(pb.ListJobsRequest(model="unheard-of", page_token="any"))
+        assert (list(nowhere.jobs), nowhere.next_page_token) == ([], "")
         middle = queued.jobs[2].submitted_at
         later = await it.stub.ListJobs(pb.ListJobsRequest(model="listed", submitted_after=middle))
         earlier = await it.stub.ListJobs(pb.ListJobsRequest(model="listed", submitted_before=middle))

@@ -1,11 +1,15 @@
 """Wrong calls of the training service, with the status and the words that each gets."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
 import pytest
 
+from services.rpc import logs
 from services.training.pb import training_pb2 as pb
 from tests.integration.training.ray_head import RayHead
 from tests.integration.training.service import Training, spec, training
@@ -135,6 +139,30 @@ async def test_validation_lists_every_mistake_and_starts_nothing(cluster: RayHea
         assert not right.mismatches
         assert "batch_size" in right.complete_spec
         assert not (await it.stub.ListJobs(pb.ListJobsRequest(model="validated"))).jobs
+
+
+async def test_a_refusal_is_logged_under_the_id_of_its_request(
+    cluster: RayHead, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DRIVETRAIN_LOG_FORMAT", "json")
+    with logging_restored():
+        logs.configure()
+        async with training(cluster.dashboard) as it:
+            with pytest.raises(grpc.aio.AioRpcError):
+                await it.stub.GetJob(pb.GetJobRequest(job_id=UNKNOWN), metadata=[("x-request-id", "4711")])
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    [refusal] = [each for each in told if "NOT_FOUND" in each["message"]]
+    assert refusal["request_id"] == "4711"
+
+
+@contextmanager
+def logging_restored() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        root.handlers[:], root.level = handlers, level
 
 
 async def test_without_its_token_a_call_is_refused(cluster: RayHead, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import threading
+from contextvars import ContextVar
 
 import pytest
 
@@ -11,12 +12,20 @@ def add(left: int, right: int) -> int:
     return left + right
 
 
+asker = ContextVar("asker", default="nobody")
+
+
 def fail() -> None:
     raise LookupError("as raised")
 
 
 async def test_returns_what_the_call_returns() -> None:
     assert await in_daemon_thread(add, 1, right=2) == 3
+
+
+async def test_the_call_belongs_to_whoever_made_it() -> None:
+    asker.set("request 7")
+    assert await in_daemon_thread(asker.get) == "request 7"
 
 
 async def test_raises_what_the_call_raises() -> None:

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from services.training.cluster import RayJob, RayStatus
-from services.training.reconciliation import Close, Decision, End, QueueAgain, Stop, Wait, decide
-from tests.unit.training.jobs import job
+from services.training.reconciliation import Close, Decision, End, QueueAgain, Stop, Wait, decide, originals
+from tests.unit.training.jobs import job, waiting
 
 LOST = RayJob("FAILED", "the driver was killed\nby a signal")
 
@@ -54,9 +56,29 @@ def test_a_lost_attempt_is_retried_as_often_as_the_spec_allows() -> None:
 
 
 def test_a_cluster_that_forgot_the_job_has_lost_it() -> None:
-    step = decide(job(state="STARTING"), None)
+    step = decide(job(), None)
     assert isinstance(step, QueueAgain)
-    assert "no longer knows the job" in step.reason
+    assert step.is_restart
+    assert "does not know the job" in step.reason
+
+
+def test_an_attempt_that_never_began_does_not_count() -> None:
+    step = decide(job(state="STARTING", retries=0), None)
+    assert isinstance(step, QueueAgain)
+    assert not step.is_restart
+    assert isinstance(decide(job(state="STARTING", retries=0), LOST), End)  # this one did begin
+
+
+def test_of_one_key_one_job_goes_on() -> None:
+    first, second = (replace(waiting("a", minute), key="monday") for minute in (1, 2))
+    others = [waiting("a", 0), waiting("b", 0), replace(waiting("a", 3), key="tuesday")]
+    assert originals([second, *others, first]) == {second.id: first.id}
+    begun = replace(second, state="RUNNING", attempt=1)
+    assert originals([first, begun]) == {first.id: begun.id}
+    assert originals([replace(first, state="RUNNING", attempt=1), begun]) == {}  # too late: both work
+    assert decide(second, None, first.id) == End(
+        "KILLED", f"submitted under the same key as job {first.id}, which goes on"
+    )
 
 
 def test_a_driver_that_ended_well_without_closing_its_run_is_lost_too() -> None:
