@@ -65,7 +65,7 @@ restore: ## put a backup in the place of the stack's data: FILE=...
 	deploy/compose/restore.sh $(FILE)
 
 upgrade: ## back up, then move the running stack to the version checked out here
-	deploy/compose/upgrade.sh
+	deploy/compose/upgrade.sh $(FILE)
 
 test-compose: $(VENV)/.dev ## build and start a stack of its own, test it with faults, remove it; TESTS=... picks some
 	deploy/compose/test.sh $(TESTS)

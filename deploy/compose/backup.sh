@@ -7,27 +7,43 @@ source "$(dirname "$0")/common.sh"
 
 file=${1:-backups/$project-$(date -u +%Y%m%d-%H%M%S).tar}
 [ ! -e "$file" ] || die "expected a new file, $file exists"
+docker compose ps --status running --services | grep -qx mlflow || die "expected the stack to run; \`make up\` starts it"
 umask 077
 mkdir -p "$(dirname "$file")"
 work=$(mktemp -d "$file.XXXXXX")
-finish() { docker compose unpause mlflow > /dev/null 2>&1 || true; rm -rf "$work"; }
+paused=
+finish() {
+  [ -z "$paused" ] || docker compose unpause mlflow > /dev/null 2>&1 || true
+  rm -rf "$work"
+}
 trap finish EXIT
 
-docker compose ps --status running --services | grep -qx mlflow || die "expected the stack to run; \`make up\` starts it"
+pack() { # VOLUME [OPTION ...]
+  # Files that are replaced while they are read are no fault, and make tar return 1: they are whole before and after.
+  # shellcheck disable=SC2016 # the container's shell expands it
+  docker compose run --rm -T --no-deps --entrypoint sh archive -c 'tar "$@" || [ $? -eq 1 ]' tar \
+    --create "${@:2}" --file - -C "/volumes/$1" . > "$work/$1.tar"
+  tar --list --file "$work/$1.tar" > /dev/null
+}
+
+label() { docker inspect --format "{{index .Config.Labels \"org.opencontainers.image.$1\"}}" "$(docker compose ps --quiet mlflow)"; }
+# Of what runs, which may be older than what is checked out.
+printf 'version %s\nrevision %s\ntime %s\n' "$(label version)" "$(label revision)" "$(date -u +%FT%TZ)" > "$work/about"
+
 say "pausing MLflow"
-docker compose pause mlflow > /dev/null 2>&1
+docker compose pause mlflow > /dev/null 2>&1 || die "MLflow could not be paused; is another backup under way?"
+paused=yes
 for database in mlflow mlflow_auth; do
   say "database $database"
   docker compose exec -T postgres pg_dump --username mlflow --format custom "$database" > "$work/$database.dump"
+  docker compose exec -T postgres pg_restore --list < "$work/$database.dump" > /dev/null
 done
 say "artifacts"
-docker compose run --rm -T --no-deps archive --create --file - -C /volumes/artifacts . > "$work/artifacts.tar"
+pack artifacts
 docker compose unpause mlflow > /dev/null 2>&1
+paused=
 say "state of jobs: checkpoints, uploaded data, journals"
-# Files that jobs replace while they are read are not a fault: they are whole before and after.
-docker compose run --rm -T --no-deps archive --create --warning=no-file-changed --warning=no-file-removed \
-  --ignore-failed-read --exclude ./ray --file - -C /volumes/state . > "$work/state.tar" || [ $? -eq 1 ]
-printf 'version %s\nrevision %s\ntime %s\n' "${DRIVETRAIN_VERSION:-0.1.0}" "$DRIVETRAIN_REVISION" "$(date -u +%FT%TZ)" > "$work/about"
+pack state --warning=no-file-changed --warning=no-file-removed --ignore-failed-read --exclude ./ray
 (cd "$work" && sha256sum -- * > SHA256SUMS)
 tar --create --file "$file.part" -C "$work" .
 mv "$file.part" "$file"

@@ -9,6 +9,10 @@ die() { say "error: $*"; exit 1; }
 
 docker compose version > /dev/null 2>&1 || die "expected Docker with Compose v2; \`docker compose version\` failed"
 docker info > /dev/null 2>&1 || die "expected a running Docker engine; \`docker info\` says what is wrong"
+engine=$(docker version --format '{{.Server.Version}}')
+[[ ${engine%%.*} -ge 25 ]] || die "expected Docker Engine 25 or newer, whose health checks have a start interval; came $engine"
+
+command -v sha256sum > /dev/null || sha256sum() { shasum --algorithm 256 "$@"; } # macOS
 
 # Compose reads .env and the environment in its own order, so it is asked rather than imitated.
 settings=$(docker compose --profile '*' config --format json)

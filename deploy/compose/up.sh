@@ -8,6 +8,8 @@ if volume_exists database && [ ! -s "$secrets/postgres-password" ]; then
   die "the database exists, but $secrets/postgres-password, which opens it, does not: bring the file back, or \`make purge\`"
 fi
 deploy/compose/secrets.sh "$secrets"
+# What is mounted into containers, which read it as users of their own: a clone may have been made closed to others.
+chmod -R a+rX deploy/prometheus deploy/grafana deploy/compose/create-auth-database.sql
 
 say "building the images: minutes the first time, seconds later"
 docker compose build --quiet
@@ -25,10 +27,10 @@ umask 077
 cat > "$secrets/client.env" << EOF
 export DRIVETRAIN_TRAINING_ADDRESS=$training
 export DRIVETRAIN_PREDICTION_ADDRESS=$prediction
-export DRIVETRAIN_TOKEN_FILE=$secrets/client-token
+export DRIVETRAIN_TOKEN_FILE=$(printf %q "$secrets/client-token")
 export MLFLOW_TRACKING_URI=http://$mlflow
 export MLFLOW_TRACKING_USERNAME=admin
-export MLFLOW_TRACKING_PASSWORD=$(cat "$secrets/mlflow-admin-password")
+export MLFLOW_TRACKING_PASSWORD=$(printf %q "$(cat "$secrets/mlflow-admin-password")")
 EOF
 cat << EOF
 

@@ -4,8 +4,11 @@
 # shellcheck source=deploy/compose/common.sh
 source "$(dirname "$0")/common.sh"
 
+file=${1:-backups/$project-$(date -u +%Y%m%d-%H%M%S).tar}
 docker compose build --quiet
-deploy/compose/backup.sh
-docker compose stop training mlflow
+docker compose stop training # nothing new begins
+trap 'say "error: the upgrade broke off. \`make up\` tries to go on with this version; the way back: check out the old one, make restore FILE=$file"' ERR
+deploy/compose/backup.sh "$file"
+docker compose stop mlflow
 docker compose run --rm -T mlflow-tool
-exec deploy/compose/up.sh
+deploy/compose/up.sh

@@ -12,4 +12,7 @@ for name in MLFLOW_TRACKING_PASSWORD MLFLOW_AUTH_ADMIN_PASSWORD MLFLOW_FLASK_SER
   unset "${name}_FILE"
 done
 
+# Compose passes on what .env leaves out as nothing, which boto3 takes for a wrong address.
+[ -n "${MLFLOW_S3_ENDPOINT_URL:-}" ] || unset MLFLOW_S3_ENDPOINT_URL
+
 exec "$@"

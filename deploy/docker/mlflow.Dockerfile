@@ -25,8 +25,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     MLFLOW_AUTH_CONFIG_PATH=/etc/mlflow/auth.ini \
     MLFLOW_BACKEND_STORE_URI=postgresql+psycopg2:///mlflow \
     MLFLOW_ARTIFACTS_DESTINATION=/var/lib/mlflow/artifacts
-COPY --link deploy/docker/entrypoint.sh deploy/docker/probe_http.py deploy/docker/mlflow_admin.py /usr/local/bin/
-COPY --link deploy/docker/mlflow-auth.ini /etc/mlflow/auth.ini
+COPY --link --chmod=755 deploy/docker/entrypoint.sh deploy/docker/probe_http.py deploy/docker/mlflow_admin.py /usr/local/bin/
+COPY --link --chmod=644 deploy/docker/mlflow-auth.ini /etc/mlflow/auth.ini
 COPY --link --from=packages /opt/venv /opt/venv
 USER 10001:10001
 WORKDIR /tmp

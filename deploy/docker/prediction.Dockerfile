@@ -22,7 +22,8 @@ COPY pyproject.toml README.md LICENSE ./
 COPY pipelines pipelines
 COPY services services
 RUN python -m pip --python /opt/venv/bin/python install --no-deps --no-build-isolation --no-cache-dir \
-      --target /opt/drivetrain .
+      --target /opt/drivetrain . \
+ && chmod -R a+rX /opt/drivetrain
 
 FROM ${PYTHON_IMAGE}
 RUN groupadd --gid 10001 drivetrain \
@@ -36,7 +37,7 @@ ENV PATH=/opt/drivetrain/bin:/opt/venv/bin:$PATH \
     DRIVETRAIN_LOG_FORMAT=json \
     DRIVETRAIN_PREDICTION_HOST=0.0.0.0 \
     DRIVETRAIN_PREDICTION_CACHE_DIR=/var/cache/drivetrain
-COPY --link deploy/docker/entrypoint.sh /usr/local/bin/entrypoint.sh
+COPY --link --chmod=755 deploy/docker/entrypoint.sh /usr/local/bin/entrypoint.sh
 COPY --link --from=packages /opt/venv /opt/venv
 COPY --link --from=code /opt/drivetrain /opt/drivetrain
 USER 10001:10001

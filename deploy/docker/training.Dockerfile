@@ -30,7 +30,8 @@ COPY pyproject.toml README.md LICENSE ./
 COPY pipelines pipelines
 COPY services services
 RUN python -m pip --python /opt/venv/bin/python install --no-deps --no-build-isolation --no-cache-dir \
-      --target /opt/drivetrain .
+      --target /opt/drivetrain . \
+ && chmod -R a+rX /opt/drivetrain
 
 FROM ${PYTHON_IMAGE}
 RUN groupadd --gid 10001 drivetrain \
@@ -46,7 +47,7 @@ ENV PATH=/opt/drivetrain/bin:/opt/venv/bin:$PATH \
     DRIVETRAIN_TRAINING_HOST=0.0.0.0 \
     MLFLOW_DISABLE_TELEMETRY=true \
     RAY_USAGE_STATS_ENABLED=0
-COPY --link deploy/docker/entrypoint.sh deploy/docker/probe_http.py /usr/local/bin/
+COPY --link --chmod=755 deploy/docker/entrypoint.sh deploy/docker/probe_http.py /usr/local/bin/
 COPY --link --from=packages /opt/venv /opt/venv
 COPY --link --from=code /opt/drivetrain /opt/drivetrain
 USER 10001:10001

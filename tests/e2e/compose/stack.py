@@ -71,10 +71,16 @@ def kill(service: str) -> int:
 
     `docker kill` would count as the operator's wish, and no restart would follow.
     """
-    pids = [container["State"]["Pid"] for container in containers(service)]
-    for pid in pids:
+    found = containers(service)
+    for container in found:
+        pid = container["State"]["Pid"]
+        mounts = Path(f"/proc/{pid}/mountinfo")
+        is_here = mounts.exists() and container["Id"] in mounts.read_text()
+        assert is_here, (
+            "the engine runs on another machine, or in a virtual one: its processes cannot be killed from here"
+        )
         os.kill(pid, signal.SIGKILL)
-    return len(pids)
+    return len(found)
 
 
 def restarts(service: str) -> int:

@@ -85,6 +85,21 @@ def test_backup_purge_restore(training: TrainingClient, mlflow: MlflowClient, tm
     assert everything(training, mlflow) == before
 
 
+def test_restore_replaces_what_is_there(training: TrainingClient, mlflow: MlflowClient, tmp_path: Path) -> None:
+    before = everything(training, mlflow)
+    backup = tmp_path / "backup.tar"
+    assert script("backup.sh", str(backup)).returncode == 0
+    version = mlflow.get_model_version_by_alias(MODEL, "champion").version
+    mlflow.set_model_version_tag(MODEL, version, "since", "the backup")
+    mlflow.log_text(before["champion"][1], "since the backup", "since.txt")
+    assert everything(training, mlflow) != before
+    asked = script("restore.sh", str(backup))
+    assert (asked.returncode, asked.stderr.endswith("error: nothing was changed\n")) == (1, True)
+    done = script("restore.sh", str(backup), CONFIRM="yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert everything(training, mlflow) == before
+
+
 def test_a_damaged_backup_changes_nothing(training: TrainingClient, mlflow: MlflowClient, tmp_path: Path) -> None:
     backup, damaged = tmp_path / "backup.tar", tmp_path / "damaged.tar"
     assert script("backup.sh", str(backup)).returncode == 0

@@ -70,5 +70,6 @@ def test_it_publishes_no_port_but_its_own_and_to_this_machine_only(container: di
 def test_no_secret_is_in_its_settings(container: dict[str, Any]) -> None:
     suspicious = ("PASSWORD", "TOKEN", "SECRET", "KEY")
     values = dict(line.split("=", 1) for line in container["Config"]["Env"])
+    values.pop("GPG_KEY", None)  # of Python's own image: whose signature its source has
     named = {name: value for name, value in values.items() if any(word in name for word in suspicious)}
     assert all(value.startswith("/run/secrets/") for value in named.values()), named

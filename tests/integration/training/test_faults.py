@@ -117,7 +117,7 @@ async def test_of_two_services_one_acts_and_the_other_takes_its_place(mortal: Ra
         before = await leader.submit(spec(name="led-before"))
         await leader.in_state(before.id, pb.JOB_STATE_FINISHED)
         async with training(mortal.dashboard) as standby:
-            jobs = [await standby.submit(spec(name=f"led-{number}")) for number in range(3)]
+            jobs = [await standby.submit(spec(name=f"led-{number}")) for number in range(2)]
             for job in jobs:
                 finished = await standby.in_state(job.id, pb.JOB_STATE_FINISHED)
                 assert (finished.attempt, finished.version) == (1, "1")
