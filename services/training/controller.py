@@ -100,9 +100,8 @@ class Controller:
 
     async def look(self) -> None:
         """One look, with whatever follows from it. Raises ClusterAwayError or TrackingAwayError."""
-        leads = await asyncio.to_thread(
-            self._leadership.acquire
-        )  # before anything is read: then nobody else acts on it
+        # Before anything is read, so that nobody else acts on what is read.
+        leads = await asyncio.to_thread(self._leadership.acquire)
         self._report_leadership(leads=leads)
         attempts = await self._cluster.jobs()
         jobs = await in_daemon_thread(self._store.unfinished)
