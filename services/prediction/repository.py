@@ -60,6 +60,8 @@ class Repository:
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
+        self.generation = 0
+        """Grows with each change; who remembers what `find` said compares it."""
 
     def find(self, name: str, version: str) -> ServedVersion:
         """What answers for `version` of `name`; the empty version is the champion.
@@ -86,6 +88,7 @@ class Repository:
     def swap(self, served: ServedVersion) -> None:
         """`served` answers from now on."""
         self._entries[served.name] = Entry(served, None)
+        self.generation += 1
 
     def refuse(self, name: str, version: str, reason: str) -> None:
         """`version` cannot be served; what answered before goes on."""
@@ -99,10 +102,12 @@ class Repository:
     def retire(self, name: str, reason: str) -> None:
         """The model stays known, but nothing answers for it."""
         self._entries[name] = Entry(None, Refusal("", reason))
+        self.generation += 1
 
     def forget(self, name: str) -> None:
         """The model is no longer registered."""
         self._entries.pop(name, None)
+        self.generation += 1
 
     def index(self) -> Iterator[IndexRow]:
         """A row for each served and each refused version, by model name."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 
 from pipelines.registry.package import Package
@@ -17,6 +16,7 @@ from services.prediction.repository import Repository, ServedVersion
 from services.prediction.servicer import POLICY, Servicer
 from services.prediction.settings import Settings
 from services.prediction.sources import Memory, NoMemory, VersionSource
+from services.prediction.transport import make_front
 from services.rpc.authorization import AuthorizationInterceptor, read_tokens
 from services.rpc.hosting import Host, run_until_signal
 from services.rpc.status import StatusInterceptor
@@ -30,8 +30,8 @@ FLUSH_S = 0.5
 class PredictionServer:
     """One server, ready to start; `build` makes it."""
 
-    def __init__(self, host: Host, plane: DataPlane, follower: Follower, executor: Executor) -> None:
-        self._host, self._follower, self._executor = host, follower, executor
+    def __init__(self, host: Host, plane: DataPlane, follower: Follower) -> None:
+        self._host, self._follower = host, follower
         self.plane = plane
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -64,7 +64,7 @@ class PredictionServer:
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
                 await self.plane.drain()
-        self._executor.shutdown(wait=False)
+                await self._host.drained()
         await self._host.close(min(grace_s, FLUSH_S))
 
     async def _report_ready(self) -> None:
@@ -77,21 +77,21 @@ def build(settings: Settings, registry: Registry) -> PredictionServer:
     """A server over `registry`, not yet listening; call it inside a running event loop. Raises InvalidSettingsError."""
     tokens = read_tokens(settings.tokens_file, POLICY)
     metrics, repository = Metrics(), Repository()
-    executor = ThreadPoolExecutor(thread_name_prefix="inference")
 
     def load_version(name: str, version: str, package: Package) -> ServedVersion:
         model = load(name, version, package, settings.threads, settings.max_batch_size)
         counts = metrics.of_version(name, version)
-        batcher = Batcher(model, executor, counts, settings.max_batch_size, settings.max_queue_requests)
+        batcher = Batcher(model, counts, settings.max_batch_size, settings.max_queue_requests)
         return ServedVersion(name, version, package.manifest, batcher, counts)
 
     source, memory = _with_cache(settings, registry, metrics)
     follower = Follower(source, memory, repository, load_version, metrics, settings.poll_interval_s)
     plane = DataPlane(repository, follower)
     interceptors = [StatusInterceptor(), AuthorizationInterceptor(POLICY, tokens)]
-    host = Host(settings, POLICY.service, interceptors, metrics.registry)
+    front = make_front(settings, plane, tokens)
+    host = Host(settings, POLICY.service, interceptors, metrics.registry, front)
     pb_grpc.add_GRPCInferenceServiceServicer_to_server(Servicer(plane, settings.max_request_rows), host.grpc)
-    return PredictionServer(host, plane, follower, executor)
+    return PredictionServer(host, plane, follower)
 
 
 async def serve(settings: Settings, registry: Registry) -> None:

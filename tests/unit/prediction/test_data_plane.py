@@ -1,5 +1,4 @@
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -34,7 +33,7 @@ def plane() -> DataPlane:
 
     def load_version(name: str, version: str, fetched: Package) -> ServedVersion:
         counts = metrics.of_version(name, version)
-        batcher = Batcher(load(name, version, fetched, 1, 4), ThreadPoolExecutor(1), counts, 4, 4)
+        batcher = Batcher(load(name, version, fetched, 1, 4), counts, 4, 4)
         return ServedVersion(name, version, manifest(name), batcher, counts)
 
     repository.swap(load_version("digits", "1", package("digits")))

@@ -2,7 +2,6 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -72,11 +71,11 @@ class Remembering:
 
 
 def follow(source: Source, poll_interval_s: float = 60.0, memory: Memory | None = None) -> tuple[Follower, Repository]:
-    metrics, repository, executor = Metrics(), Repository(), ThreadPoolExecutor(1)
+    metrics, repository = Metrics(), Repository()
 
     def load_version(name: str, version: str, fetched: Package) -> ServedVersion:
         counts = metrics.of_version(name, version)
-        batcher = Batcher(load(name, version, fetched, 1, 4), executor, counts, 4, 4)
+        batcher = Batcher(load(name, version, fetched, 1, 4), counts, 4, 4)
         return ServedVersion(name, version, manifest(name), batcher, counts)
 
     return Follower(source, memory or NoMemory(), repository, load_version, metrics, poll_interval_s), repository

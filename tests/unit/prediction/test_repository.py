@@ -1,5 +1,3 @@
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 
 from services.prediction.batcher import Batcher
@@ -14,7 +12,7 @@ from tests.unit.prediction.graphs import manifest, package
 def served(name: str, version: str) -> ServedVersion:
     model = LoadedModel(name, version, package(name), threads=1)
     counts = Metrics().of_version(name, version)
-    batcher = Batcher(model, ThreadPoolExecutor(1), counts, max_batch_size=4, max_queue_requests=4)
+    batcher = Batcher(model, counts, max_batch_size=4, max_queue_requests=4)
     return ServedVersion(name, version, manifest(name), batcher, counts)
 
 
