@@ -15,6 +15,7 @@ import numpy as np
 from typing_extensions import Buffer
 
 from pipelines.registry.manifest import NUMPY_DTYPES, Tensor
+from services.prediction.budget import Budget
 from services.prediction.call_queue import CallQueue
 from services.prediction.calls import DEFAULT_PRIORITY, Array, Arrays, Call, Content, RowShapes, Run, split
 from services.prediction.errors import DeadlineExpiredError, QueueFullError
@@ -49,11 +50,12 @@ class Batcher:
         self,
         model: Model,
         metrics: VersionMetrics,
+        budget: Budget,
         max_batch_size: int,
         max_queue_requests: int,
         max_queue_delay_s: float = 0.0,
     ) -> None:
-        self._model, self._metrics = model, metrics
+        self._model, self._metrics, self._budget = model, metrics, budget
         self._max_batch_size, self._max_queue_requests = max_batch_size, max_queue_requests
         self._max_queue_delay_s = max_queue_delay_s
         self._queue = CallQueue()
@@ -82,7 +84,7 @@ class Batcher:
     ) -> Arrays:
         """Outputs for this request's `(rows, ...)` inputs. `deadline_s` is a time of `time.monotonic()`.
 
-        Raises QueueFullError, DeadlineExpiredError, or what the model raises.
+        Raises QueueFullError, MemoryFullError, DeadlineExpiredError, or what the model raises.
         """
         contents = [inputs[tensor.name] for tensor in self._model.inputs]
         row_shapes = tuple(content.shape[1:] for content in contents)
@@ -94,13 +96,14 @@ class Batcher:
     def submit(self, call: Call) -> bool:
         """Queue a call. True if nobody works the queue: the caller must have it worked then, one way or the other.
 
-        Raises QueueFullError.
+        Raises QueueFullError or MemoryFullError.
         """
         parts = split(call, self._max_batch_size)
         with self._guard:
             dead = self._make_room()
             if len(self._queue) >= self._max_queue_requests:
                 raise QueueFullError(self._model.name, self._max_queue_requests)
+            self._budget.take(call.size_bytes)
             for part in parts:
                 self._queue.push(part)
             was_idle, self._working = not self._working, True
@@ -133,6 +136,7 @@ class Batcher:
             self._metrics.pending = len(self._queue)
         self._drop(taken.dropped)
         if taken.batch:
+            self._budget.give_back(sum(call.size_bytes for call in taken.batch))
             self._run(taken.batch)
         with self._guard:
             self._working = len(self._queue) > 0
@@ -169,6 +173,7 @@ class Batcher:
 
     def _drop(self, calls: Sequence[Call]) -> None:
         for call in calls:
+            self._budget.give_back(call.size_bytes)
             if not call.cancelled:
                 call.refuse(DeadlineExpiredError(self._model.name))
 
@@ -181,7 +186,8 @@ class FutureCall(Call):
     def __init__(
         self, contents: Sequence[Content], row_shapes: RowShapes, num_rows: int, deadline_s: float, priority: int
     ) -> None:
-        super().__init__(contents, row_shapes, num_rows, deadline_s, priority)
+        size_bytes = sum(len(content) if isinstance(content, bytes) else content.nbytes for content in contents)
+        super().__init__(contents, row_shapes, num_rows, deadline_s, priority, size_bytes=size_bytes)
         self._loop = asyncio.get_running_loop()
         self._outputs: asyncio.Future[Arrays] = self._loop.create_future()
 

@@ -44,10 +44,10 @@ class Call(ABC):
     """A valid request that waits for its answer; a subclass says where the answer goes. Called in any thread.
 
     `contents` and `row_shapes` are in the order of the manifest's inputs. `deadline_s` and `queued_s` are times of
-    `time.monotonic()`.
+    `time.monotonic()`; `size_bytes` is what it holds of memory while it waits.
     """
 
-    __slots__ = ("cancelled", "contents", "deadline_s", "num_rows", "priority", "queued_s", "row_shapes")
+    __slots__ = ("cancelled", "contents", "deadline_s", "num_rows", "priority", "queued_s", "row_shapes", "size_bytes")
 
     counts: bool = True
     """Whether the run that answers it is the one in which its request counts as answered."""
@@ -60,10 +60,12 @@ class Call(ABC):
         deadline_s: float = math.inf,
         priority: int = DEFAULT_PRIORITY,
         queued_s: float | None = None,
+        size_bytes: int = 0,
     ) -> None:
         self.contents, self.row_shapes, self.num_rows = contents, row_shapes, num_rows
         self.deadline_s, self.priority = deadline_s, priority
         self.queued_s = time.monotonic() if queued_s is None else queued_s
+        self.size_bytes = size_bytes
         self.cancelled = False
         """Nobody waits for the answer any more."""
 
@@ -84,7 +86,10 @@ class Part(Call):
     def __init__(self, whole: "_Whole", place: int, start: int, stop: int) -> None:
         call = whole.call
         contents = [_rows(content, call.num_rows, start, stop) for content in call.contents]
-        super().__init__(contents, call.row_shapes, stop - start, call.deadline_s, call.priority, call.queued_s)
+        size_bytes = call.size_bytes if stop == call.num_rows else 0  # the message stays until its last part has run
+        super().__init__(
+            contents, call.row_shapes, stop - start, call.deadline_s, call.priority, call.queued_s, size_bytes
+        )
         self._whole, self._place = whole, place
         self.counts = stop == call.num_rows  # the last part does for all
 

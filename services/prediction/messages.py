@@ -49,11 +49,12 @@ class Plan:
 
 
 class Reading(NamedTuple):
-    """A request that was read: its plan, its values by input, and its encoded id field."""
+    """A request that was read: its plan, its values by input, its encoded id field, and how large it is."""
 
     plan: Plan
     contents: Sequence[Content]
     id_field: bytes
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class MessageReader:
         for offset in self._offsets.get(len(payload) - shift, ()):
             header = self._headers.get(payload[:start] + payload[stop : offset + shift])
             if header is not None and (contents := header.contents(payload, shift)) is not None and field.isascii():
-                return Reading(header.plan, contents, field)
+                return Reading(header.plan, contents, field, len(payload))
         return self._read_new(payload)
 
     def _forget(self) -> None:
@@ -125,9 +126,7 @@ class MessageReader:
         plan = Plan(served, shapes, inference.num_rows, options.timeout_s, options.priority, encoder)
         if express:
             self._remember(payload, request, plan)
-        return Reading(
-            plan, contents, ID_TAG + varint(len(request.id.encode())) + request.id.encode() if request.id else b""
-        )
+        return Reading(plan, contents, pb.ModelInferResponse(id=request.id).SerializeToString(), len(payload))
 
     def _remember(self, payload: bytes, request: pb.ModelInferRequest, plan: Plan) -> None:
         start, stop = id_field(payload)

@@ -19,12 +19,13 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from services.prediction.calls import Call
-from services.prediction.errors import DeadlineExpiredError, InferenceFailedError, QueueFullError
+from services.prediction.errors import DeadlineExpiredError, InferenceFailedError
+from services.rpc.errors import ExhaustedError
 
 FailureReason = Literal["REJECTED", "CANCELED", "BACKEND", "OTHER"]
 
 REASONS: dict[type[BaseException], FailureReason] = {
-    QueueFullError: "REJECTED",
+    ExhaustedError: "REJECTED",
     DeadlineExpiredError: "CANCELED",
     asyncio.CancelledError: "CANCELED",
     InferenceFailedError: "BACKEND",

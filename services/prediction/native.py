@@ -17,6 +17,7 @@ from pygrpc_native import NativeGrpcFront
 
 from services.prediction.batcher import Batcher
 from services.prediction.calls import Call, Run
+from services.prediction.flood_guard import FloodGuard
 from services.prediction.messages import MessageReader, Reading
 from services.rpc.errors import MessageTooLargeError
 from services.rpc.hosting import KEEPALIVE_TIME_MS, KEEPALIVE_TIMEOUT_MS, Front
@@ -44,8 +45,9 @@ Event = tuple[int, int, int, bytes | None, bytes | str | None, Details | None]
 class NativeFront(Front):
     """ModelInfer on a plaintext port; everything else goes on to the gRPC server behind it."""
 
-    def __init__(self, reader: MessageReader, authorize: Authorize, max_message_bytes: int) -> None:
-        self._reader, self._authorize, self._max_message_bytes = reader, authorize, max_message_bytes
+    def __init__(self, reader: MessageReader, authorize: Authorize, guard: FloodGuard, max_message_bytes: int) -> None:
+        self._reader, self._authorize, self._guard = reader, authorize, guard
+        self._max_message_bytes = max_message_bytes
         self._calls: dict[int, NativeCall] = {}
         self._turns: deque[Batcher] = deque()
         self._leader: threading.Thread | None = None
@@ -70,6 +72,8 @@ class NativeFront(Front):
         """Begin to take calls; `behind` is the path of the gRPC server's socket."""
         self._front.set_fallback(behind)
         self._front.start()
+        self._guard.start(self._front.bound_port)
+        self._opened.callback(self._guard.stop)
         self._lead_anew()
         self._opened.callback(asyncio.create_task(self._replace_stuck_leaders()).cancel)
 

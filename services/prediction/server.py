@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from pipelines.registry.package import Package
 from services.prediction.batcher import Batcher
+from services.prediction.budget import Budget
 from services.prediction.cache import CachedSource, Registry
 from services.prediction.data_plane import DataPlane
 from services.prediction.follower import Follower
@@ -76,12 +77,12 @@ class PredictionServer:
 def build(settings: Settings, registry: Registry) -> PredictionServer:
     """A server over `registry`, not yet listening; call it inside a running event loop. Raises InvalidSettingsError."""
     tokens = read_tokens(settings.tokens_file, POLICY)
-    metrics, repository = Metrics(), Repository()
+    metrics, repository, budget = Metrics(), Repository(), Budget(settings.max_pending_bytes)
 
     def load_version(name: str, version: str, package: Package) -> ServedVersion:
         model = load(name, version, package, settings.threads, settings.max_batch_size)
         counts = metrics.of_version(name, version)
-        batcher = Batcher(model, counts, settings.max_batch_size, settings.max_queue_requests)
+        batcher = Batcher(model, counts, budget, settings.max_batch_size, settings.max_queue_requests)
         return ServedVersion(name, version, package.manifest, batcher, counts)
 
     source, memory = _with_cache(settings, registry, metrics)

@@ -23,6 +23,9 @@ class Settings(HostSettings):
     max_batch_size: int = Field(default=64, ge=1, description="Most rows that separate requests share one run with.")
     max_request_rows: int = Field(default=1024, ge=1, description="Most rows of one request.")
     max_queue_requests: int = Field(default=1024, ge=1, description="Most requests that wait for one model.")
+    max_pending_bytes: int = Field(
+        default=256 * 2**20, ge=2**20, description="Most bytes of requests that wait, of all models together."
+    )
     cache_dir: Path | None = Field(default=None, description="Folder for downloaded versions; none: no cache.")
     cache_max_bytes: int = Field(default=10 * 2**30, ge=1, description="Most bytes of versions in the cache.")
     tokens_file: Path | None = Field(default=None, description="Lines `infer TOKEN` or `admin TOKEN`; none: open.")

@@ -4,6 +4,7 @@ import importlib.util
 from collections.abc import Sequence
 
 from services.prediction.data_plane import DataPlane
+from services.prediction.flood_guard import FloodGuard
 from services.prediction.messages import MessageReader
 from services.prediction.servicer import POLICY
 from services.prediction.settings import Settings
@@ -29,4 +30,5 @@ def make_front(settings: Settings, plane: DataPlane, tokens: Tokens) -> Front | 
         if tokens:
             check(POLICY, tokens, POLICY.lower, authorization_of(metadata))
 
-    return NativeFront(reader, authorize, settings.max_message_bytes)
+    guard = FloodGuard(2 * settings.max_pending_bytes)  # as much may wait, and as much arrive
+    return NativeFront(reader, authorize, guard, settings.max_message_bytes)

@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.registry.manifest import Tensor
 from services.prediction.batcher import QUICK_S, Batcher, join
+from services.prediction.budget import Budget
 from services.prediction.calls import Arrays, Content
 from services.prediction.errors import DeadlineExpiredError, QueueFullError
 from services.prediction.metrics import Metrics, VersionMetrics
@@ -52,7 +53,7 @@ async def doubler() -> AsyncIterator[Doubler]:
 
 
 async def test_what_arrives_while_a_batch_runs_is_the_next_batch(doubler: Doubler, counts: VersionMetrics) -> None:
-    batcher = Batcher(doubler, counts, max_batch_size=64, max_queue_requests=64)
+    batcher = Batcher(doubler, counts, Budget(2**20), max_batch_size=64, max_queue_requests=64)
     doubler.go.clear()
     first = asyncio.create_task(batcher.infer(rows(1), 1, math.inf))
     await asyncio.to_thread(doubler.started.wait, 10)
@@ -69,7 +70,7 @@ async def test_what_arrives_while_a_batch_runs_is_the_next_batch(doubler: Double
 
 
 async def test_the_queue_is_bounded_and_the_cancelled_make_room(doubler: Doubler, counts: VersionMetrics) -> None:
-    batcher = Batcher(doubler, counts, max_batch_size=1, max_queue_requests=2)
+    batcher = Batcher(doubler, counts, Budget(2**20), max_batch_size=1, max_queue_requests=2)
     doubler.go.clear()
     first = asyncio.create_task(batcher.infer(rows(1), 1, math.inf))
     await asyncio.to_thread(doubler.started.wait, 10)
@@ -88,14 +89,14 @@ async def test_the_queue_is_bounded_and_the_cancelled_make_room(doubler: Doubler
 
 
 async def test_a_request_that_expires_in_the_queue_is_never_run(doubler: Doubler, counts: VersionMetrics) -> None:
-    batcher = Batcher(doubler, counts, max_batch_size=8, max_queue_requests=8)
+    batcher = Batcher(doubler, counts, Budget(2**20), max_batch_size=8, max_queue_requests=8)
     with pytest.raises(DeadlineExpiredError):
         await batcher.infer(rows(1), 1, time.monotonic())
     assert doubler.batches == []
 
 
 async def test_only_the_request_that_the_model_cannot_bear_fails(doubler: Doubler, counts: VersionMetrics) -> None:
-    batcher = Batcher(doubler, counts, max_batch_size=8, max_queue_requests=8)
+    batcher = Batcher(doubler, counts, Budget(2**20), max_batch_size=8, max_queue_requests=8)
     bad = {"x": np.full((1, 2), np.nan, np.float32)}
     outcomes = await asyncio.gather(
         batcher.infer(bad, 1, math.inf), batcher.infer(rows(1), 1, math.inf), return_exceptions=True
@@ -106,7 +107,7 @@ async def test_only_the_request_that_the_model_cannot_bear_fails(doubler: Double
 
 
 async def test_a_caller_that_leaves_while_it_runs_harms_nobody(doubler: Doubler, counts: VersionMetrics) -> None:
-    batcher = Batcher(doubler, counts, max_batch_size=8, max_queue_requests=8)
+    batcher = Batcher(doubler, counts, Budget(2**20), max_batch_size=8, max_queue_requests=8)
     doubler.go.clear()
     both = [asyncio.create_task(batcher.infer(rows(1), 1, math.inf)) for _ in range(2)]
     await asyncio.to_thread(doubler.started.wait, 10)
@@ -119,7 +120,7 @@ async def test_a_caller_that_leaves_while_it_runs_harms_nobody(doubler: Doubler,
 async def test_a_request_of_many_rows_runs_in_parts_and_comes_back_whole(
     doubler: Doubler, counts: VersionMetrics
 ) -> None:
-    batcher = Batcher(doubler, counts, max_batch_size=4, max_queue_requests=8)
+    batcher = Batcher(doubler, counts, Budget(2**20), max_batch_size=4, max_queue_requests=8)
     answer = await batcher.infer(rows(10), 10)
     np.testing.assert_array_equal(answer["y"], rows(10)["x"] * 2)
     assert doubler.batches == [4, 4, 2]
@@ -127,7 +128,7 @@ async def test_a_request_of_many_rows_runs_in_parts_and_comes_back_whole(
 
 
 async def test_one_part_that_fails_fails_the_request_once(doubler: Doubler, counts: VersionMetrics) -> None:
-    batcher = Batcher(doubler, counts, max_batch_size=2, max_queue_requests=8)
+    batcher = Batcher(doubler, counts, Budget(2**20), max_batch_size=2, max_queue_requests=8)
     many = rows(6)["x"].copy()
     many[1] = many[5] = np.nan
     with pytest.raises(ArithmeticError):
@@ -135,7 +136,7 @@ async def test_one_part_that_fails_fails_the_request_once(doubler: Doubler, coun
 
 
 async def test_the_higher_priority_runs_first(doubler: Doubler, counts: VersionMetrics) -> None:
-    batcher = Batcher(doubler, counts, max_batch_size=1, max_queue_requests=8)
+    batcher = Batcher(doubler, counts, Budget(2**20), max_batch_size=1, max_queue_requests=8)
     doubler.go.clear()
     first = asyncio.create_task(batcher.infer(rows(1), 1))
     await asyncio.to_thread(doubler.started.wait, 10)
@@ -153,14 +154,14 @@ async def test_the_higher_priority_runs_first(doubler: Doubler, counts: VersionM
 
 
 async def test_a_delay_fills_batches(doubler: Doubler, counts: VersionMetrics) -> None:
-    batcher = Batcher(doubler, counts, max_batch_size=3, max_queue_requests=8, max_queue_delay_s=60)
+    batcher = Batcher(doubler, counts, Budget(2**20), max_batch_size=3, max_queue_requests=8, max_queue_delay_s=60)
     await asyncio.wait_for(asyncio.gather(*(batcher.infer(rows(1), 1) for _ in range(3))), 10)
     assert doubler.batches == [3], "a full batch does not wait for the delay to pass"
     assert not batcher.quick, "who waits must not keep others waiting"
 
 
 async def test_a_version_that_takes_its_time_is_not_quick(doubler: Doubler, counts: VersionMetrics) -> None:
-    batcher = Batcher(doubler, counts, max_batch_size=3, max_queue_requests=8)
+    batcher = Batcher(doubler, counts, Budget(2**20), max_batch_size=3, max_queue_requests=8)
     assert batcher.quick
     doubler.go.clear()
     call = asyncio.create_task(batcher.infer(rows(1), 1))

@@ -11,6 +11,7 @@ from pipelines.errors import PackageError, RegistryError
 from pipelines.registry.package import Package
 from services.prediction import follower as module
 from services.prediction.batcher import Batcher
+from services.prediction.budget import Budget
 from services.prediction.errors import LoadFailedError, RegistryAwayError, UnknownModelError
 from services.prediction.follower import Follower
 from services.prediction.metrics import Metrics
@@ -75,7 +76,7 @@ def follow(source: Source, poll_interval_s: float = 60.0, memory: Memory | None 
 
     def load_version(name: str, version: str, fetched: Package) -> ServedVersion:
         counts = metrics.of_version(name, version)
-        batcher = Batcher(load(name, version, fetched, 1, 4), counts, 4, 4)
+        batcher = Batcher(load(name, version, fetched, 1, 4), counts, Budget(2**20), 4, 4)
         return ServedVersion(name, version, manifest(name), batcher, counts)
 
     return Follower(source, memory or NoMemory(), repository, load_version, metrics, poll_interval_s), repository

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from pipelines.registry.manifest import Datatype, Manifest, Tensor
 from services.prediction.batcher import Batcher
+from services.prediction.budget import Budget
 from services.prediction.calls import Arrays, Run
 from services.prediction.codec import decode, encode
 from services.prediction.data_plane import DataPlane
@@ -25,7 +26,7 @@ OUTPUTS: Arrays = {"probabilities": np.arange(16, dtype=np.float32).reshape(8, 2
 
 def served(name: str, version: str, described: Manifest | None = None) -> ServedVersion:
     counts = Metrics().of_version(name, version)
-    batcher = Batcher(load(name, version, package(name), 1, 4), counts, 4, 4)
+    batcher = Batcher(load(name, version, package(name), 1, 4), counts, Budget(2**20), 4, 4)
     return ServedVersion(name, version, described or manifest(name), batcher, counts)
 
 

@@ -1,6 +1,7 @@
 import pytest
 
 from services.prediction.batcher import Batcher
+from services.prediction.budget import Budget
 from services.prediction.errors import ModelNotReadyError, UnknownModelError, UnknownVersionError
 from services.prediction.metrics import Metrics
 from services.prediction.model import LoadedModel
@@ -12,7 +13,7 @@ from tests.unit.prediction.graphs import manifest, package
 def served(name: str, version: str) -> ServedVersion:
     model = LoadedModel(name, version, package(name), threads=1)
     counts = Metrics().of_version(name, version)
-    batcher = Batcher(model, counts, max_batch_size=4, max_queue_requests=4)
+    batcher = Batcher(model, counts, Budget(2**20), max_batch_size=4, max_queue_requests=4)
     return ServedVersion(name, version, manifest(name), batcher, counts)
 
 
