@@ -36,6 +36,7 @@ class MlServer:
             "http_port": free_port(),
             "metrics_port": free_port(),
             "parallel_workers": self.parallel_workers,
+            "metrics_dir": str(folder / "metrics"),
             "debug": False,
         }
         model_settings = {
