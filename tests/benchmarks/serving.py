@@ -21,8 +21,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from services.cli.client import PredictionClient
 from services.cli.demo import prediction_service
+from services.prediction.client import PredictionClient
 from services.prediction.pb import open_inference_pb2 as pb
 from services.prediction.pb import open_inference_pb2_grpc as pb_grpc
 
@@ -77,7 +77,7 @@ def main() -> None:
         os.environ["DRIVETRAIN_HOME"] = home
         train()
         with prediction_service() as ours, peer() as theirs, PredictionClient(ours) as client:
-            while not client.is_ready(RECIPE):
+            while not client.is_model_ready(RECIPE):
                 time.sleep(0.1)
             table = Table(
                 "one-row requests in flight", "grpc.aio + torch, req/s", "Drivetrain, req/s", "ratio", box=None

@@ -17,6 +17,8 @@ MODULES = sorted(
     if GENERATED.isdisjoint(path.parents)
 )
 PIPELINES = [path for path in MODULES if path.is_relative_to(ROOT / "pipelines")]
+PUBLIC = [ROOT / "services/prediction/client/__init__.py"]
+"""Packages that programs of others import names from."""
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 
@@ -131,9 +133,17 @@ def test_imports_are_absolute() -> None:
 
 
 def test_init_files_hold_a_docstring_at_most() -> None:
-    for path in (path for path in MODULES if path.name == "__init__.py"):
+    for path in (path for path in MODULES if path.name == "__init__.py" and path not in PUBLIC):
         assert len(tree_of(path).body) <= 1, name_of(path)
         assert len(path.read_text().splitlines()) <= 5, name_of(path)
+
+
+@pytest.mark.parametrize("path", PUBLIC, ids=name_of)
+def test_what_others_import_from_us_is_only_gathered_in_an_init_file(path: Path) -> None:
+    _, *statements = tree_of(path).body
+    assert all(isinstance(each, ast.ImportFrom | ast.Assign) for each in statements)
+    package = name_of(path.parent).replace("/", ".")
+    assert all(module.startswith(package) for module in imports(path))
 
 
 def test_every_module_says_what_it_is_for() -> None:
