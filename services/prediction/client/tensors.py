@@ -103,9 +103,8 @@ def _cast(array: Array, datatype: str, field: str) -> Array:
         return array
     with np.errstate(all="ignore"):  # what overflows is found below
         cast = array.astype(dtype)
-        if np.can_cast(array.dtype, dtype, "safe"):
-            return cast
-        kept = _KEPT[array.dtype.kind.replace("u", "i"), dtype.kind.replace("u", "i")](array, cast)
+        kinds = (array.dtype.kind.replace("u", "i"), dtype.kind.replace("u", "i"))
+        kept = _KEPT[kinds](array, cast)
     if not kept.all():
         position = tuple(int(index) for index in np.argwhere(~kept)[0])
         came = f"{array[position]} at {list(position)}"
@@ -141,6 +140,10 @@ def _kept_binary(array: Numbers, _: Numbers) -> Mask:
     return np.asarray((array == 0) | (array == 1))
 
 
+def _kept_all(array: Numbers, _: Numbers) -> Mask:
+    return np.ones(array.shape, np.bool_)
+
+
 _KEPT: dict[tuple[str, str], Callable[[Numbers, Numbers], Mask]] = {
     ("i", "i"): _kept_whole,
     ("f", "i"): _kept_truncated,
@@ -148,8 +151,10 @@ _KEPT: dict[tuple[str, str], Callable[[Numbers, Numbers], Mask]] = {
     ("f", "f"): _kept_finite,
     ("i", "b"): _kept_binary,
     ("f", "b"): _kept_binary,
+    ("b", "i"): _kept_all,
+    ("b", "f"): _kept_all,
 }
-"""By the kinds of dtype from and to; from BOOL every cast is safe."""
+"""By the kinds of dtype from and to. (numpy calls every cast from INT64 to FP64 safe, which it is not.)"""
 
 
 def _to_bytes(values: object, field: str) -> Array:
