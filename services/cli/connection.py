@@ -94,19 +94,17 @@ class Connection:
         if status in _TRANSIENT_STATUSES:
             return TransientError(f"{who} {where} could not answer: {details} ({status.name})")
         if status is grpc.StatusCode.UNAUTHENTICATED:
-            return AccessError(f"{who} {where} {about_token(self.token_source)}")
+            return AccessError(f"{who} {where} {self._about_token()}")
         if status is grpc.StatusCode.PERMISSION_DENIED:
             return AccessError(f"{who} {where} does not allow this with the token in {self.token_source}: {details}")
         if status is grpc.StatusCode.UNIMPLEMENTED:
             return ServiceError(f"what listens {where} is no {self.service.name} service, or one too old for this")
         return ServiceError(f"{who} answered {status.name}: {details}")
 
-
-def about_token(source: str) -> str:
-    """What a service that refused the token from `source`, empty if there was none, does or wants."""
-    if source:
-        return f"does not know the token in {source}"
-    return f"wants a token: put it into {TOKEN_VARIABLE}, or the path of its file into {TOKEN_FILE_VARIABLE}"
+    def _about_token(self) -> str:
+        if self.token:
+            return f"does not know the token in {self.token_source}"
+        return f"wants a token: put it into {TOKEN_VARIABLE}, or the path of its file into {TOKEN_FILE_VARIABLE}"
 
 
 def read_token() -> tuple[str, str]:

@@ -116,6 +116,14 @@ def test_serving_loads_neither_torch_nor_ray(package: str) -> None:
     assert not {name for name in loaded if name.split(".")[0] in ("torch", "ray")}
 
 
+def test_the_client_knows_nothing_of_the_server() -> None:
+    for path in (path for path in MODULES if path.is_relative_to(ROOT / "services/prediction/client")):
+        own = {module for module in imports(path) if module.startswith(("pipelines.", "services."))}
+        allowed = ("services.prediction.client", "services.prediction.pb", "services.rpc.channels")
+        assert all(module.startswith((*allowed, "pipelines.errors", "pipelines.registry.manifest")) for module in own)
+        assert roots(path) - sys.stdlib_module_names <= {"grpc", "google", "numpy", "pipelines", "services"}
+
+
 def test_services_know_of_each_other_only_what_they_share() -> None:
     for service in ("prediction", "training", "rpc"):
         for path in (path for path in MODULES if path.is_relative_to(ROOT / "services" / service)):

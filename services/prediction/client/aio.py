@@ -6,9 +6,10 @@ from typing import Any, Self, TypeVar
 
 import grpc
 
-from services.prediction.client.channel import MAX_MESSAGE_BYTES, ClientTls, Endpoint
+from services.prediction.client.channel import MAX_MESSAGE_BYTES, Endpoint, Tls
 from services.prediction.client.description import IndexEntry, ModelMetadata, ServerMetadata
 from services.prediction.client.dialogue import Dialogue
+from services.prediction.client.errors import ClosedError
 from services.prediction.client.inputs import Data
 from services.prediction.client.messages import Ask, Prediction
 from services.prediction.client.retry import RetryPolicy
@@ -27,14 +28,14 @@ class AsyncPredictionClient:
         token: str | None = None,
         timeout_s: float = 30.0,
         *,
-        tls: ClientTls | None = None,
+        tls: Tls | None = None,
         retry: RetryPolicy | None = None,
         max_send_bytes: int = MAX_MESSAGE_BYTES,
         max_receive_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
-        credentials = None if tls is None else tls.credentials()
-        self._endpoint = Endpoint(address, token, credentials, max_send_bytes, max_receive_bytes)
+        self._endpoint = Endpoint(address, token, tls, max_send_bytes, max_receive_bytes)
         self._dialogue = Dialogue(address, timeout_s, retry or RetryPolicy())
+        self._closed = False
         self._channel: grpc.aio.Channel | None = None
         self._stub: Any = None
 
@@ -45,10 +46,10 @@ class AsyncPredictionClient:
         await self.close()
 
     async def close(self) -> None:
-        """End the connection; calls under way are cancelled, and a later one would open another."""
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            await channel.close()
+        """End the connection for good, and the calls under way with ClosedError."""
+        self._closed = True
+        if self._channel is not None:
+            await self._channel.close()
 
     async def is_live(self) -> bool:
         """Whether the process answers now; False too where nobody does."""
@@ -99,6 +100,8 @@ class AsyncPredictionClient:
         if isinstance(step, Pause):
             await asyncio.sleep(step.seconds)
             return None
+        if self._closed:
+            raise ClosedError
         if self._channel is None:  # not before there is an event loop
             self._channel = self._endpoint.open_aio()
             self._stub = GRPCInferenceServiceStub(self._channel)
@@ -107,3 +110,13 @@ class AsyncPredictionClient:
             return await method(step.request, timeout=step.timeout_s, metadata=self._endpoint.metadata)
         except grpc.RpcError as error:
             return error
+        except asyncio.CancelledError:
+            if self._closed and not _is_cancelled():  # closing the channel looks to gRPC as if the task was cancelled
+                raise ClosedError from None
+            raise
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody wants the running task to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -15,6 +15,7 @@
         ├── AccessError
         │   ├── UnauthenticatedError    no token, or an unknown one
         │   └── PermissionDeniedError   the token lacks the right
+        ├── ClosedError                 this client was closed
         ├── UnsupportedError            what listens there does not know the call
         └── ServerFaultError            something broke in the service
             └── MalformedAnswerError    its answer is no valid Open Inference message
@@ -28,7 +29,7 @@ from pipelines.errors import DrivetrainError
 
 
 class ClientError(DrivetrainError):
-    """Root of what the clients raise."""
+    """Root of what the clients raise; where the service refused or failed, `__cause__` is gRPC's own error."""
 
 
 class _MismatchError(ClientError):
@@ -132,6 +133,13 @@ class UnauthenticatedError(AccessError):
 
 class PermissionDeniedError(AccessError):
     """The token is good, but not for this."""
+
+
+class ClosedError(ClientError):
+    """The client was closed, before the call or while it went on."""
+
+    def __str__(self) -> str:
+        return "the client is closed"
 
 
 class UnsupportedError(_ReasonError):

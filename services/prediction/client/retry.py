@@ -1,4 +1,4 @@
-"""When to ask again: pure decisions about time. Only what a service says before it does anything is tried again."""
+"""When to ask again: pure decisions about time. `status.py` says what is worth it."""
 
 import math
 import time

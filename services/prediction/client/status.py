@@ -32,8 +32,11 @@ class Question:
 
 
 def is_retryable(error: grpc.RpcError) -> bool:
-    """UNAVAILABLE alone: the service says so before it does anything."""
-    return error.code() is grpc.StatusCode.UNAVAILABLE
+    """UNAVAILABLE; and CANCELLED by the other side, as grpcio's server ends what reaches it while it closes.
+
+    A prediction changes nothing, so asking twice does no more than asking once.
+    """
+    return error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 
 def translate(error: grpc.RpcError, question: Question, num_attempts: int) -> ClientError:
@@ -63,7 +66,7 @@ _ERRORS: dict[grpc.StatusCode, Callable[[str, Question, int], ClientError]] = {
         question.model, question.version, details
     ),
     grpc.StatusCode.UNAVAILABLE: _unavailable,
-    grpc.StatusCode.CANCELLED: _interrupted,  # by the other side: it is stopping
+    grpc.StatusCode.CANCELLED: _interrupted,
     grpc.StatusCode.ABORTED: _interrupted,
     grpc.StatusCode.DEADLINE_EXCEEDED: lambda details, question, _: DeadlineError(question.timeout_s, details),
     grpc.StatusCode.RESOURCE_EXHAUSTED: lambda details, *_: ExhaustedError(details),

@@ -6,9 +6,10 @@ from typing import Self, TypeVar
 
 import grpc
 
-from services.prediction.client.channel import MAX_MESSAGE_BYTES, ClientTls, Endpoint
+from services.prediction.client.channel import MAX_MESSAGE_BYTES, Endpoint, Tls
 from services.prediction.client.description import IndexEntry, ModelMetadata, ServerMetadata
 from services.prediction.client.dialogue import Dialogue
+from services.prediction.client.errors import ClosedError
 from services.prediction.client.inputs import Data
 from services.prediction.client.messages import Ask, Prediction
 from services.prediction.client.retry import RetryPolicy
@@ -27,14 +28,14 @@ class PredictionClient:
         token: str | None = None,
         timeout_s: float = 30.0,
         *,
-        tls: ClientTls | None = None,
+        tls: Tls | None = None,
         retry: RetryPolicy | None = None,
         max_send_bytes: int = MAX_MESSAGE_BYTES,
         max_receive_bytes: int = MAX_MESSAGE_BYTES,
     ) -> None:
-        credentials = None if tls is None else tls.credentials()
-        self._endpoint = Endpoint(address, token, credentials, max_send_bytes, max_receive_bytes)
+        self._endpoint = Endpoint(address, token, tls, max_send_bytes, max_receive_bytes)
         self._dialogue = Dialogue(address, timeout_s, retry or RetryPolicy())
+        self._closed = False
         self._channel = self._endpoint.open()
         self._stub = GRPCInferenceServiceStub(self._channel)
 
@@ -45,7 +46,8 @@ class PredictionClient:
         self.close()
 
     def close(self) -> None:
-        """End the connection; a closed client stays closed."""
+        """End the connection for good, and the calls under way with ClosedError."""
+        self._closed = True
         self._channel.close()
 
     def is_live(self) -> bool:
@@ -101,6 +103,8 @@ class PredictionClient:
         if isinstance(step, Pause):
             time.sleep(step.seconds)
             return None
+        if self._closed:
+            raise ClosedError
         method = getattr(self._stub, step.method)
         try:
             return method(step.request, timeout=step.timeout_s, metadata=self._endpoint.metadata)

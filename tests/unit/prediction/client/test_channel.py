@@ -45,7 +45,12 @@ def test_certificates_are_read_when_the_client_is_made(client: Client, tmp_path:
 
 
 def test_a_token_goes_with_every_call_and_is_not_shown() -> None:
-    endpoint = Endpoint("localhost:1", "secret")
+    endpoint = Endpoint("localhost:1", "secret", None, 1, 1)
     assert endpoint.metadata == (("authorization", "Bearer secret"),)
     assert "secret" not in repr(endpoint)
-    assert Endpoint("localhost:1").metadata == ()
+    assert Endpoint("localhost:1", None, None, 1, 1).metadata == ()
+
+
+def test_the_name_in_the_certificate_may_be_another() -> None:
+    assert ClientTls(name="prediction").options() == [("grpc.ssl_target_name_override", "prediction")]
+    assert ClientTls().options() == []

@@ -19,6 +19,7 @@ EXAMPLES = [
     errors.AccessError("anything"),
     errors.UnauthenticatedError("expected a token"),
     errors.PermissionDeniedError("this call needs the right 'admin'"),
+    errors.ClosedError(),
     errors.UnsupportedError("Method not found!"),
     errors.ServerFaultError("internal error"),
     errors.MalformedAnswerError("x: expected 4 bytes"),
