@@ -86,7 +86,7 @@ async def test_a_slow_answer_is_not_waited_for(kind: Kind, store: Store) -> None
         await ask("predict", "digits", ROW)
         started_s = time.monotonic()
         late = await predicting(ask, rows=SLOW_ROW, timeout_s=0.2)
-        assert time.monotonic() - started_s < 1
+        assert 0.2 <= time.monotonic() - started_s < 15  # the client's own deadline is 30
         assert isinstance(late, errors.DeadlineError)
         assert late.timeout_s == 0.2
 
@@ -101,7 +101,7 @@ async def test_nobody_there_is_tried_until_the_deadline(kind: Kind, store: Store
         assert not await ask("is_model_ready", "digits")
         started_s = time.monotonic()
         away = await predicting(ask)
-        assert 0.3 < time.monotonic() - started_s < 3
+        assert 0.3 < time.monotonic() - started_s < 15
         assert isinstance(away, errors.UnreachableError)
         assert away.address == gone
         assert away.num_attempts > 2
