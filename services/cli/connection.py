@@ -12,6 +12,9 @@ import grpc
 
 from pipelines.errors import DrivetrainError
 from services.cli.errors import AccessError, AwayError, InputError, ServiceError, TransientError
+from services.cli.handshakes import error_of_handshake
+from services.rpc.client_tls import ClientTls, client_tls, open_channel
+from services.rpc.errors import InvalidSettingsError
 
 T = TypeVar("T")
 
@@ -63,7 +66,10 @@ class Service:
 
 
 class Connection:
-    """A channel to a service that carries the user's token with every call. InputError for a wrong address or token."""
+    """A channel to a service that carries the user's token with every call, with TLS where DRIVETRAIN_TLS_CA is set.
+
+    Raises InputError for a wrong address, token or certificate.
+    """
 
     def __init__(self, service: Service, address: str) -> None:
         if not re.fullmatch(r"(?!\w+://).+:\d{1,5}", address):
@@ -71,7 +77,8 @@ class Connection:
         self.service, self.address = service, address
         self.token, self.token_source = read_token()
         self.metadata = (("authorization", f"Bearer {self.token}"),) if self.token else ()
-        self.channel = grpc.insecure_channel(address, options=[*_OPTIONS, *_retry_options(service)])
+        self.tls = read_tls()
+        self.channel = open_channel(address, [*_OPTIONS, *_retry_options(service)], self.tls)
 
     def __enter__(self) -> Self:
         return self
@@ -92,6 +99,10 @@ class Connection:
         who, where = f"the {self.service.name} service", f"at {self.address}"
         if status in _INPUT_STATUSES:
             return InputError(f"{who} refused the request: {details}")
+        if status is grpc.StatusCode.UNAVAILABLE and (
+            failed := error_of_handshake(f"{who} {where}", details, self.tls)
+        ):
+            return failed
         if status is grpc.StatusCode.UNAVAILABLE and _UNREACHED.search(details):
             return AwayError(self.service.name, self.address, self.service.start)
         if status in _TRANSIENT_STATUSES:
@@ -99,7 +110,8 @@ class Connection:
         if status is grpc.StatusCode.UNAUTHENTICATED:
             return AccessError(f"{who} {where} {self._about_token()}")
         if status is grpc.StatusCode.PERMISSION_DENIED:
-            return AccessError(f"{who} {where} does not allow this with the token in {self.token_source}: {details}")
+            held = f"the token in {self.token_source}" if self.token else "this client certificate"
+            return AccessError(f"{who} {where} does not allow this with {held}: {details}")
         if status is grpc.StatusCode.UNIMPLEMENTED:
             return ServiceError(f"what listens {where} is no {self.service.name} service, or one too old for this")
         return ServiceError(f"{who} answered {status.name}: {details}")
@@ -124,6 +136,14 @@ def read_token() -> tuple[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{TOKEN_FILE_VARIABLE}: expected a readable file with a token, came {path!r}") from error
     return _checked(token, TOKEN_FILE_VARIABLE), TOKEN_FILE_VARIABLE
+
+
+def read_tls() -> ClientTls | None:
+    """What the DRIVETRAIN_TLS_ variables say. Raises InputError that names the wrong one."""
+    try:
+        return client_tls()
+    except InvalidSettingsError as error:
+        raise InputError(str(error)) from error
 
 
 def _checked(token: str, source: str) -> str:

@@ -17,7 +17,8 @@ from services.prediction.repository import Repository, ServedVersion
 from services.prediction.servicer import POLICY, Servicer
 from services.prediction.settings import Settings
 from services.prediction.sources import Memory, NoMemory, VersionSource
-from services.rpc.authorization import AuthorizationInterceptor, read_tokens
+from services.rpc.access import AuthorizationInterceptor
+from services.rpc.authorization import Authorizer
 from services.rpc.hosting import Host, run_until_signal
 from services.rpc.status import StatusInterceptor
 
@@ -75,7 +76,7 @@ class PredictionServer:
 
 def build(settings: Settings, registry: Registry) -> PredictionServer:
     """A server over `registry`, not yet listening; call it inside a running event loop. Raises InvalidSettingsError."""
-    tokens = read_tokens(settings.tokens_file, POLICY)
+    authorizer = Authorizer(POLICY, settings.tokens_file, settings.tls_client_ca)
     metrics, repository = Metrics(), Repository()
     executor = ThreadPoolExecutor(thread_name_prefix="inference")
 
@@ -88,7 +89,7 @@ def build(settings: Settings, registry: Registry) -> PredictionServer:
     source, memory = _with_cache(settings, registry, metrics)
     follower = Follower(source, memory, repository, load_version, metrics, settings.poll_interval_s)
     plane = DataPlane(repository, follower)
-    interceptors = [StatusInterceptor(), AuthorizationInterceptor(POLICY, tokens)]
+    interceptors = [StatusInterceptor(), AuthorizationInterceptor(authorizer)]
     host = Host(settings, POLICY.service, interceptors, metrics.registry)
     pb_grpc.add_GRPCInferenceServiceServicer_to_server(Servicer(plane, settings.max_request_rows), host.grpc)
     return PredictionServer(host, plane, follower, executor)

@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from services.rpc.errors import PortTakenError
 from services.rpc.settings import HostSettings
+from services.rpc.tls import server_credentials
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,8 @@ KEEPALIVE_OPTIONS = [
 class Host:
     """One listening server for `service`; its health says NOT_SERVING until told otherwise.
 
-    Call it inside a running event loop. `port` and `metrics_port` are known after `start`.
+    Call it inside a running event loop. `port` and `metrics_port` are known after `start`. Raises InvalidSettingsError
+    for certificates that do not fit.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Host:
         metrics: CollectorRegistry,
     ) -> None:
         self._settings, self._service, self._registry = settings, service, metrics
+        self._credentials = server_credentials(settings)
         self.port = self.metrics_port = 0
         self.grpc = grpc.aio.server(
             interceptors=interceptors,
@@ -65,7 +68,10 @@ class Host:
         self.port = self._bind()
         self.metrics_port = self._start_metrics()
         await self.grpc.start()
-        logger.info("listening on %s:%d, metrics on port %d", self._settings.host, self.port, self.metrics_port)
+        kind = "in plain text" if self._credentials is None else "with TLS"
+        logger.info(
+            "listening on %s:%d %s, metrics on port %d", self._settings.host, self.port, kind, self.metrics_port
+        )
 
     async def set_serving(self, *, serving: bool) -> None:
         """What health says of the whole server and of the service."""
@@ -88,7 +94,9 @@ class Host:
     def _bind(self) -> int:
         address = f"{self._settings.host}:{self._settings.port}"
         try:
-            return self.grpc.add_insecure_port(address)
+            if self._credentials is None:
+                return self.grpc.add_insecure_port(address)
+            return self.grpc.add_secure_port(address, self._credentials)
         except RuntimeError as error:
             raise PortTakenError("gRPC", address) from error
 
