@@ -42,8 +42,8 @@ class Answer:
 class PredictionClient:
     """Asks one prediction service. Every method raises ServiceError, or InputError where the request was wrong."""
 
-    def __init__(self, address: str, timeout_s: float = CALL_TIMEOUT_S) -> None:
-        self._connection, self._timeout_s = Connection(SERVICE, address), timeout_s
+    def __init__(self, address: str, timeout_s: float = CALL_TIMEOUT_S, *, plain: bool = False) -> None:
+        self._connection, self._timeout_s = Connection(SERVICE, address, plain=plain), timeout_s
         self._stub = GRPCInferenceServiceStub(self._connection.channel)
 
     def __enter__(self) -> Self:

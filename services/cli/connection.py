@@ -68,16 +68,17 @@ class Service:
 class Connection:
     """A channel to a service that carries the user's token with every call, with TLS where DRIVETRAIN_TLS_CA is set.
 
-    Raises InputError for a wrong address, token or certificate.
+    `plain` is for a service that this process has started itself. Raises InputError for a wrong address, token or
+    certificate.
     """
 
-    def __init__(self, service: Service, address: str) -> None:
+    def __init__(self, service: Service, address: str, *, plain: bool = False) -> None:
         if not re.fullmatch(r"(?!\w+://).+:\d{1,5}", address):
             raise InputError(f"address of the {service.name} service: expected HOST:PORT, came {address!r}")
         self.service, self.address = service, address
         self.token, self.token_source = read_token()
         self.metadata = (("authorization", f"Bearer {self.token}"),) if self.token else ()
-        self.tls = read_tls()
+        self.tls = None if plain else read_tls()
         self.channel = open_channel(address, [*_OPTIONS, *_retry_options(service)], self.tls)
 
     def __enter__(self) -> Self:

@@ -43,7 +43,7 @@ def new_token() -> str:
 
 def digest_of(token: str) -> bytes:
     """SHA-256. Looking a digest up takes a time that says nothing of the tokens, as nobody can aim at a digest."""
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()
 
 
 def token_line(right: str, token: str) -> str:

@@ -137,6 +137,12 @@ def test_a_wrong_variable_of_tls_is_the_users_to_mend(monkeypatch: pytest.Monkey
         Connection(SERVICE, "localhost:1")
 
 
+def test_a_service_of_ones_own_is_spoken_to_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIVETRAIN_TLS_CA", "none.pem")
+    with Connection(SERVICE, "localhost:1", plain=True) as connection:
+        assert connection.tls is None
+
+
 def test_an_unknown_token_is_named_by_where_it_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRIVETRAIN_TOKEN", "secret")
     with Connection(SERVICE, "localhost:1") as connection:

@@ -1,7 +1,10 @@
 import logging
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.rpc.authorization import Authorizer, Policy
 from services.rpc.credentials import token_line
@@ -64,6 +67,19 @@ def test_the_higher_right_includes_the_lower(authorizer: Authorizer) -> None:
 def test_a_wrong_header_is_refused(authorizer: Authorizer, header: str) -> None:
     with pytest.raises(UnauthenticatedError):
         authorizer.check(PRICE, header)
+
+
+@settings(deadline=None)
+@given(header=st.text(), identities=st.lists(st.text()))
+def test_whatever_comes_is_refused_in_order(header: str, identities: list[str]) -> None:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "tokens"
+        file.write_text(LINES)
+        authorizer = Authorizer(POLICY, file, client_ca=file)
+    with pytest.raises(UnauthenticatedError):
+        authorizer.check(SELL, f"Bearer {header}", identities)
+    with pytest.raises(UnauthenticatedError):
+        authorizer.check(SELL, "", identities)
 
 
 def test_the_hash_of_a_token_is_no_token(authorizer: Authorizer) -> None:

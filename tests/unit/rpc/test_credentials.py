@@ -1,8 +1,12 @@
 import hashlib
 import re
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.rpc.credentials import Credentials, digest_of, identity, new_token, read_credentials, token_line
 from services.rpc.errors import InvalidSettingsError
@@ -67,6 +71,16 @@ def test_a_wrong_file_is_refused_without_repeating_a_token(tmp_path: Path, text:
     with pytest.raises(InvalidSettingsError, match=words) as refusal:
         read(tmp_path, text)
     assert "s3cret" not in str(refusal.value)
+
+
+@settings(deadline=None)
+@given(content=st.binary())
+def test_any_file_is_read_or_refused(content: bytes) -> None:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "tokens"
+        file.write_bytes(content)
+        with suppress(InvalidSettingsError):
+            read_credentials(file, RIGHTS)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
