@@ -36,7 +36,7 @@ export MLFLOW_TRACKING_USERNAME=admin
 export MLFLOW_TRACKING_PASSWORD=$(printf %q "$(cat "$secrets/mlflow-admin-password")")
 EOF
 if grep -q DRIVETRAIN_PREDICTION_TLS_CERTIFICATE <<< "$settings"; then
-  name=$(sed -n 's/^ *"DRIVETRAIN_TLS_NAME": "\(..*\)",*$/\1/p' <<< "$settings" | head -n 1)
+  name=$(sed -n '/^ *"DRIVETRAIN_TLS_NAME": "\(..*\)",*$/ { s//\1/p; q; }' <<< "$settings")
   printf 'export DRIVETRAIN_TLS_CA=%q\n' "$secrets/tls/ca.crt" >> "$secrets/client.env"
   [ -z "$name" ] || printf 'export DRIVETRAIN_TLS_NAME=%q\n' "$name" >> "$secrets/client.env"
 fi

@@ -1,12 +1,16 @@
 """Tokens over their life: made by the command, known while the service runs, taken away, kept when the file breaks."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from typer.testing import CliRunner
 
 from services.cli.errors import InputError
 from services.cli.main import app
+from services.cli.token import Right
+from services.prediction.servicer import POLICY as PREDICTION
+from services.training.servicer import POLICY as TRAINING
 from tests.integration.security.hosts import LOAD, METADATA, Code, TokensFile, asked, eventually, hosting
 
 
@@ -45,6 +49,10 @@ def test_a_new_file_is_its_owners_alone(tokens: TokensFile) -> None:
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--file: expected a text file that you may write to, came '.*none/tokens'"):
         made("read", "--file", str(tmp_path / "none" / "tokens"))
+
+
+def test_the_command_knows_the_rights_of_both_services() -> None:
+    assert get_args(Right) == (*PREDICTION.rights, *TRAINING.rights)
 
 
 def test_a_right_that_is_none_is_refused() -> None:
