@@ -9,6 +9,10 @@ chmod 700 "$folder"
 
 random() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }
 
+sha256() { # macOS has the other command
+  if command -v sha256sum > /dev/null; then sha256sum; else shasum --algorithm 256; fi | cut -d ' ' -f 1
+}
+
 keep() { # NAME: the content comes on stdin, and is used if the file is missing
   [ -s "$folder/$1" ] && return
   cat > "$folder/$1.part" && chmod 444 "$folder/$1.part" && mv "$folder/$1.part" "$folder/$1"
@@ -17,9 +21,12 @@ keep() { # NAME: the content comes on stdin, and is used if the file is missing
 for name in postgres-password mlflow-admin-password mlflow-session-key ray-token client-token grafana-admin-password; do
   keep "$name" < <(random)
 done
-client=$(cat "$folder/client-token")
-keep prediction-tokens <<< "admin $client"
-keep training-tokens <<< "submit $client"
+# The services get the token's hash alone. Whoever adds a line writes to these files, and puts no others in their place:
+# containers keep the file that they were started with.
+client=$(printf %s "$(cat "$folder/client-token")" | sha256)
+keep prediction-tokens <<< "admin sha256:$client"
+keep training-tokens <<< "submit sha256:$client"
+chmod 644 "$folder/prediction-tokens" "$folder/training-tokens"
 keep s3-credentials << 'INI'
 # Keys of the S3 store, where MLFLOW_ARTIFACTS_DESTINATION names one.
 [default]

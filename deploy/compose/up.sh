@@ -8,6 +8,9 @@ if volume_exists database && [ ! -s "$secrets/postgres-password" ]; then
   die "the database exists, but $secrets/postgres-password, which opens it, does not: bring the file back, or \`make purge\`"
 fi
 deploy/compose/secrets.sh "$secrets"
+if grep -q DRIVETRAIN_PREDICTION_TLS_CERTIFICATE <<< "$settings" && [ ! -s "$secrets/tls/server.crt" ]; then
+  die "expected $secrets/tls/ with server.crt, server.key and ca.crt: deploy/compose/certificates.sh server makes them"
+fi
 # What is mounted into containers, which read it as users of their own: a clone may have been made closed to others.
 chmod -R a+rX deploy/prometheus deploy/grafana deploy/compose/create-auth-database.sql
 
@@ -32,6 +35,11 @@ export MLFLOW_TRACKING_URI=http://$mlflow
 export MLFLOW_TRACKING_USERNAME=admin
 export MLFLOW_TRACKING_PASSWORD=$(printf %q "$(cat "$secrets/mlflow-admin-password")")
 EOF
+if grep -q DRIVETRAIN_PREDICTION_TLS_CERTIFICATE <<< "$settings"; then
+  name=$(sed -n '/^ *"DRIVETRAIN_TLS_NAME": "\(..*\)",*$/ { s//\1/p; q; }' <<< "$settings")
+  printf 'export DRIVETRAIN_TLS_CA=%q\n' "$secrets/tls/ca.crt" >> "$secrets/client.env"
+  [ -z "$name" ] || printf 'export DRIVETRAIN_TLS_NAME=%q\n' "$name" >> "$secrets/client.env"
+fi
 cat << EOF
 
 Drivetrain is up.

@@ -11,7 +11,10 @@ import grpc
 
 from pipelines.errors import DrivetrainError
 from services.cli.errors import AccessError, AwayError, InputError, ServiceError, TransientError
+from services.cli.handshakes import error_of_handshake
 from services.rpc.channels import KEEPALIVE_OPTIONS, is_address, is_token, is_unreached
+from services.rpc.client_tls import ClientTls, client_tls, open_channel
+from services.rpc.errors import InvalidSettingsError
 
 T = TypeVar("T")
 
@@ -60,15 +63,20 @@ class Service:
 
 
 class Connection:
-    """A channel to a service that carries the user's token with every call. InputError for a wrong address or token."""
+    """A channel to a service that carries the user's token with every call, with TLS where DRIVETRAIN_TLS_CA is set.
 
-    def __init__(self, service: Service, address: str) -> None:
+    `plain` is for a service that this process has started itself. Raises InputError for a wrong address, token or
+    certificate.
+    """
+
+    def __init__(self, service: Service, address: str, *, plain: bool = False) -> None:
         if not is_address(address):
             raise InputError(f"address of the {service.name} service: expected HOST:PORT, came {address!r}")
         self.service, self.address = service, address
         self.token, self.token_source = read_token()
         self.metadata = (("authorization", f"Bearer {self.token}"),) if self.token else ()
-        self.channel = grpc.insecure_channel(address, options=[*_OPTIONS, *_retry_options(service)])
+        self.tls = None if plain else read_tls()
+        self.channel = open_channel(address, [*_OPTIONS, *_retry_options(service)], self.tls)
 
     def __enter__(self) -> Self:
         return self
@@ -89,6 +97,10 @@ class Connection:
         who, where = f"the {self.service.name} service", f"at {self.address}"
         if status in _INPUT_STATUSES:
             return InputError(f"{who} refused the request: {details}")
+        if status is grpc.StatusCode.UNAVAILABLE and (
+            failed := error_of_handshake(f"{who} {where}", details, self.tls)
+        ):
+            return failed
         if status is grpc.StatusCode.UNAVAILABLE and is_unreached(details):
             return AwayError(self.service.name, self.address, self.service.start)
         if status in _TRANSIENT_STATUSES:
@@ -96,7 +108,8 @@ class Connection:
         if status is grpc.StatusCode.UNAUTHENTICATED:
             return AccessError(f"{who} {where} {self._about_token()}")
         if status is grpc.StatusCode.PERMISSION_DENIED:
-            return AccessError(f"{who} {where} does not allow this with the token in {self.token_source}: {details}")
+            held = f"the token in {self.token_source}" if self.token else "this client certificate"
+            return AccessError(f"{who} {where} does not allow this with {held}: {details}")
         if status is grpc.StatusCode.UNIMPLEMENTED:
             return ServiceError(f"what listens {where} is no {self.service.name} service, or one too old for this")
         return ServiceError(f"{who} answered {status.name}: {details}")
@@ -121,6 +134,14 @@ def read_token() -> tuple[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{TOKEN_FILE_VARIABLE}: expected a readable file with a token, came {path!r}") from error
     return _checked(token, TOKEN_FILE_VARIABLE), TOKEN_FILE_VARIABLE
+
+
+def read_tls() -> ClientTls | None:
+    """What the DRIVETRAIN_TLS_ variables say. Raises InputError that names the wrong one."""
+    try:
+        return client_tls()
+    except InvalidSettingsError as error:
+        raise InputError(str(error)) from error
 
 
 def _checked(token: str, source: str) -> str:

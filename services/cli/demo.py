@@ -1,5 +1,6 @@
 """`drivetrain demo`: three models from spec to served prediction, on real data, in one go."""
 
+import os
 import socket
 import statistics
 import subprocess
@@ -49,7 +50,7 @@ def demo() -> None:
     from services.cli.prediction_client import prediction_client
 
     outcomes = _train(console)
-    with prediction_service() as address, prediction_client(address) as client:
+    with prediction_service() as address, prediction_client(address, plain=True) as client:
         console.print(f"\nstarting the prediction service at {address}", highlight=False, soft_wrap=True)
         with console.status("waiting for the champions"):
             _await_versions(client, outcomes)
@@ -79,13 +80,17 @@ def _train(console: Console) -> "list[Outcome]":
 
 @contextmanager
 def prediction_service() -> Iterator[str]:
-    """`drivetrain serve` as a process of its own, on free ports; ended with the block."""
+    """`drivetrain serve` as a process of its own, on free ports; ended with the block.
+
+    Variables that set up another service, with its tokens and certificates, are not for this one.
+    """
     from pipelines.home import home
 
     port = _free_port()
     command = [sys.executable, "-m", "services.prediction", "--port", str(port), "--metrics-port", "0"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DRIVETRAIN_PREDICTION_")}
     log = home() / "demo-prediction.log"
-    with log.open("w") as file, subprocess.Popen(command, stdout=file, stderr=file) as service:
+    with log.open("w") as file, subprocess.Popen(command, env=environment, stdout=file, stderr=file) as service:
         try:
             yield f"127.0.0.1:{port}"
         finally:

@@ -4,7 +4,7 @@ DrivetrainError
 ├── InputError            what the user gave does not fit (exit code 2)
 ├── JobError              a job on the training service failed or was killed (exit code 1)
 └── ServiceError          a service is away or failed (exit code 1)
-    ├── AccessError       it wants another token
+    ├── AccessError       it wants another token or certificate
     └── TransientError    trying again later may help
         └── AwayError     nobody listens there
 """
@@ -25,7 +25,7 @@ class ServiceError(DrivetrainError):
 
 
 class AccessError(ServiceError):
-    """The token is missing, unknown, or not good for this."""
+    """The token or certificate is missing, unknown, or not good for this; or TLS does not come about."""
 
 
 class TransientError(ServiceError):

@@ -18,6 +18,7 @@ from services.cli.jobs import cancel, jobs, resume, upload, watch
 from services.cli.predict import predict
 from services.cli.registry import models, promote, rollback, runs
 from services.cli.specs import init, recipes, schema
+from services.cli.token import token
 from services.cli.train import train
 from services.cli.ui import ui
 from services.prediction.command import serve
@@ -36,7 +37,7 @@ app = typer.Typer(
 COMMANDS = (
     *(train, jobs, watch, cancel, resume, upload),
     *(models, runs, promote, rollback),
-    *(serve, serve_training, predict, ui, doctor),
+    *(serve, serve_training, token, predict, ui, doctor),
     *(recipes, init, schema, demo),
 )
 for command in COMMANDS:

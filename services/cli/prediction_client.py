@@ -15,14 +15,18 @@ SERVICE = Service("prediction", "inference.GRPCInferenceService", "start one wit
 
 
 @contextmanager
-def prediction_client(address: str, timeout_s: float = CALL_TIMEOUT_S) -> Iterator[PredictionClient]:
+def prediction_client(
+    address: str, timeout_s: float = CALL_TIMEOUT_S, *, plain: bool = False
+) -> Iterator[PredictionClient]:
     """A client for the block; what it raises leaves the block as what `explain` makes of it.
 
-    It asks once: whoever waits at a terminal would rather hear at once that nobody is there.
+    It asks once: whoever waits at a terminal would rather hear at once that nobody is there. `plain` is
+    for a service that this process has started itself.
     """
-    with Connection(SERVICE, address) as connection:  # for its token and its words: it never connects
+    with Connection(SERVICE, address, plain=plain) as connection:  # for its token and its words: it never connects
         try:
-            with PredictionClient(address, connection.token or None, timeout_s, retry=NO_RETRIES) as client:
+            token, tls = connection.token or None, connection.tls
+            with PredictionClient(address, token, timeout_s, retry=NO_RETRIES, tls=tls) as client:
                 yield client
         except ClientError as error:
             raise explain(error, connection) from error

@@ -18,7 +18,8 @@ from services.prediction.servicer import POLICY, Servicer
 from services.prediction.settings import Settings
 from services.prediction.sources import Memory, NoMemory, VersionSource
 from services.prediction.transport import make_front
-from services.rpc.authorization import AuthorizationInterceptor, read_tokens
+from services.rpc.access import AuthorizationInterceptor
+from services.rpc.authorization import Authorizer
 from services.rpc.hosting import Host, run_until_signal
 from services.rpc.status import StatusInterceptor
 
@@ -76,7 +77,7 @@ class PredictionServer:
 
 def build(settings: Settings, registry: Registry) -> PredictionServer:
     """A server over `registry`, not yet listening; call it inside a running event loop. Raises InvalidSettingsError."""
-    tokens = read_tokens(settings.tokens_file, POLICY)
+    authorizer = Authorizer(POLICY, settings.tokens_file, settings.tls_client_ca)
     metrics, repository, budget = Metrics(), Repository(), Budget(settings.max_pending_bytes)
 
     def load_version(name: str, version: str, package: Package) -> ServedVersion:
@@ -88,8 +89,8 @@ def build(settings: Settings, registry: Registry) -> PredictionServer:
     source, memory = _with_cache(settings, registry, metrics)
     follower = Follower(source, memory, repository, load_version, metrics, settings.poll_interval_s)
     plane = DataPlane(repository, follower)
-    interceptors = [StatusInterceptor(), AuthorizationInterceptor(POLICY, tokens)]
-    front = make_front(settings, plane, tokens)
+    interceptors = [StatusInterceptor(), AuthorizationInterceptor(authorizer)]
+    front = make_front(settings, plane, authorizer)
     host = Host(settings, POLICY.service, interceptors, metrics.registry, front)
     pb_grpc.add_GRPCInferenceServiceServicer_to_server(Servicer(plane, settings.max_request_rows), host.grpc)
     return PredictionServer(host, plane, follower)

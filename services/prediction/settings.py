@@ -28,4 +28,6 @@ class Settings(HostSettings):
     )
     cache_dir: Path | None = Field(default=None, description="Folder for downloaded versions; none: no cache.")
     cache_max_bytes: int = Field(default=10 * 2**30, ge=1, description="Most bytes of versions in the cache.")
-    tokens_file: Path | None = Field(default=None, description="Lines `infer TOKEN` or `admin TOKEN`; none: open.")
+    tokens_file: Path | None = Field(
+        default=None, description="Who may `infer` and `admin`: lines that drivetrain token makes; none: open."
+    )

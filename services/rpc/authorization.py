@@ -1,19 +1,21 @@
-"""Bearer tokens with two rights for each service; off until tokens are configured. Health stays open."""
+"""Who may call what: two rights for each service, off until a tokens file is given. Health stays open.
 
-from __future__ import annotations  # grpc's classes take type parameters in the checker only
+It knows no transport: whatever takes calls asks `Authorizer.check` with the name of the method, the header and, where
+the transport has verified a client certificate, what that names. `access.py` does so for grpcio.
+"""
 
-import hmac
-from collections.abc import AsyncIterator, Iterable, Mapping
+import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc
+from services.rpc.credentials import Credentials, digest_of, read_credentials
+from services.rpc.errors import AccessDeniedError, UnauthenticatedError
+from services.rpc.reloading import LOOK_INTERVAL_S, Reloading
 
-from services.rpc.errors import AccessDeniedError, AccessError, InvalidSettingsError, UnauthenticatedError
-from services.rpc.status import Context, Continuation, Handler, with_behaviour
+logger = logging.getLogger(__name__)
 
-Tokens = Mapping[str, str]
-"""The right of each token."""
+HEALTH_SERVICE = "grpc.health.v1.Health"
 
 
 @dataclass(frozen=True)
@@ -27,96 +29,95 @@ class Policy:
     open_methods: frozenset[str] = frozenset()
     lower_methods: frozenset[str] = frozenset()
 
+    @property
+    def rights(self) -> tuple[str, str]:
+        """Both, the lower first."""
+        return self.lower, self.higher
+
     def required(self, method: str) -> str | None:
         """The right for a full method name (`/package.Service/Method`); a method that is not listed needs the higher.
 
-        None where it is open, as the methods of other services are: health and reflection.
+        None where it is open, as health is. What else stands beside the service, as reflection does, needs the lower.
         """
         service, _, name = method.removeprefix("/").partition("/")
-        if service != self.service or name in self.open_methods:
+        if service == HEALTH_SERVICE:
+            return None
+        if service != self.service:
+            return self.lower
+        if name in self.open_methods:
             return None
         return self.lower if name in self.lower_methods else self.higher
 
     def rights_of(self, right: str) -> tuple[str, ...]:
         """All rights that come with one."""
-        return (self.lower, self.higher) if right == self.higher else (self.lower,)
+        return self.rights if right == self.higher else (self.lower,)
 
 
-def right_of(tokens: Tokens, authorization: str) -> str:
-    """The right of the header's token. Takes the same time for every token. Raises UnauthenticatedError."""
-    scheme, _, token = authorization.partition(" ")
-    granted = None
-    for known, right in tokens.items():
-        if hmac.compare_digest(known.encode(), token.strip().encode()):
-            granted = right
-    if granted is None or scheme.lower() != "bearer":
-        raise UnauthenticatedError
-    return granted
+class Authorizer:
+    """Checks calls against a tokens file, which is read again when it changes; without one everything is open.
 
-
-def check(policy: Policy, tokens: Tokens, right: str, authorization: str) -> None:
-    """Raise UnauthenticatedError or AccessDeniedError unless the header's token has `right`."""
-    if right not in policy.rights_of(right_of(tokens, authorization)):
-        raise AccessDeniedError(right)
-
-
-def read_tokens(path: Path | None, policy: Policy) -> dict[str, str]:
-    """Tokens from a file of lines `RIGHT TOKEN`; `#` begins a comment line. No path: no tokens.
-
-    Raises InvalidSettingsError for an unreadable file, a wrong line (by number, without the token) or no token at all.
+    Raises InvalidSettingsError for a file that does not fit. `client_ca` is where the transport verifies certificates.
     """
-    if path is None:
-        return {}
-    form = f"'{policy.lower} TOKEN' or '{policy.higher} TOKEN'"
-    try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidSettingsError("tokens_file", "a readable text file", f"{path}: {error}") from error
-    tokens = {}
-    for number, line in enumerate(lines, start=1):
-        if not line.strip() or line.startswith("#"):
-            continue
-        words = line.split()
-        if len(words) != 2 or words[0] not in (policy.lower, policy.higher):
-            raise InvalidSettingsError(f"{path}, line {number}", form, f"{len(words)} words")
-        tokens[words[1]] = words[0]
-    if not tokens:
-        raise InvalidSettingsError("tokens_file", f"at least one line {form}", f"{path} without any")
-    return tokens
+
+    def __init__(
+        self,
+        policy: Policy,
+        tokens_file: Path | None,
+        client_ca: Path | None = None,
+        look_interval_s: float = LOOK_INTERVAL_S,
+    ) -> None:
+        self._policy, self._client_ca = policy, client_ca
+        self._warned: set[str] = set()
+        self._credentials: Reloading[Credentials] | None = None
+        if tokens_file is not None:
+            self._credentials = Reloading([tokens_file], lambda: self._read(tokens_file), look_interval_s)
+
+    def guards(self, method: str) -> bool:
+        """Whether a call of this method needs a right at all."""
+        return self._credentials is not None and self._policy.required(method) is not None
+
+    def check(self, method: str, authorization: str, identities: Collection[str] = ()) -> None:
+        """Raise UnauthenticatedError or AccessDeniedError unless the caller may call the method.
+
+        `authorization` is the header of that name, empty if there is none; `identities` are the names in the client
+        certificate that the transport has verified, such as `dns:shop.example.org`.
+        """
+        required = self._policy.required(method)
+        if required is not None and required not in self.rights(authorization, identities):
+            raise AccessDeniedError(required)
+
+    def rights(self, authorization: str, identities: Collection[str] = ()) -> tuple[str, ...]:
+        """What the caller may do. Raises UnauthenticatedError.
+
+        A header that is given counts alone: a wrong token is refused, whatever certificate comes with it.
+        """
+        if self._credentials is None:
+            return self._policy.rights
+        credentials = self._credentials.current()
+        if authorization:
+            granted = {_right_of_token(credentials, authorization)}
+        else:
+            granted = {credentials.certificates.get(each) for each in identities}
+        for right in (self._policy.higher, self._policy.lower):
+            if right in granted:
+                return self._policy.rights_of(right)
+        raise UnauthenticatedError
+
+    def _read(self, path: Path) -> Credentials:
+        credentials = read_credentials(path, self._policy.rights)
+        if credentials.num_plain:
+            self._warn("%s holds tokens in plain: `drivetrain token` makes lines with their hash alone", path)
+        if credentials.certificates and self._client_ca is None:
+            self._warn("%s gives rights to certificates, but without tls_client_ca clients show none", path)
+        return credentials
+
+    def _warn(self, text: str, path: Path) -> None:
+        """Once: the file may change often."""
+        if text not in self._warned:
+            self._warned.add(text)
+            logger.warning(text, path)
 
 
-def authorization_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
-    """The header `authorization` among a call's metadata; empty where there is none."""
-    return str(dict(metadata or ()).get("authorization", ""))
-
-
-class AuthorizationInterceptor(grpc.aio.ServerInterceptor):
-    """Lets a call pass if its token has the method's right; StatusInterceptor stands before it and answers."""
-
-    def __init__(self, policy: Policy, tokens: Tokens) -> None:
-        self._policy, self._tokens = policy, tokens
-
-    async def intercept_service(
-        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
-    ) -> Handler | None:
-        """The method's own handler, or one that refuses."""
-        handler = await continuation(handler_call_details)
-        right = self._policy.required(handler_call_details.method)
-        if handler is None or right is None or not self._tokens:
-            return handler
-        try:
-            check(self._policy, self._tokens, right, authorization_of(handler_call_details.invocation_metadata))
-        except AccessError as error:
-            return _refusing(handler, error)
-        return handler
-
-
-def _refusing(handler: Handler, refusal: AccessError) -> Handler:
-    async def unary(_request: object, _context: Context) -> None:
-        raise refusal
-
-    async def stream(_request: object, _context: Context) -> AsyncIterator[object]:
-        raise refusal
-        yield  # what makes it a stream
-
-    return with_behaviour(handler, unary, stream)
+def _right_of_token(credentials: Credentials, authorization: str) -> str | None:
+    scheme, _, token = authorization.partition(" ")
+    return credentials.tokens.get(digest_of(token.strip())) if scheme.lower() == "bearer" else None

@@ -13,8 +13,8 @@
     │   ├── NotReadyError             trying again later may help
     │   │   └── StoppingError         the server takes no more requests
     │   ├── AccessError
-    │   │   ├── UnauthenticatedError  no token, or an unknown one
-    │   │   └── AccessDeniedError     the token lacks the right
+    │   │   ├── UnauthenticatedError  no token or certificate, or an unknown one
+    │   │   └── AccessDeniedError     the caller lacks the right
     │   └── FaultError                something broke: for the log only
     └── SetupError                    the server cannot start
         ├── InvalidSettingsError      what the user configured is wrong
@@ -93,14 +93,17 @@ class AccessError(CallError):
 
 
 class UnauthenticatedError(AccessError):
-    """The request carries no token that the server knows."""
+    """The request carries no token that the server knows, and no client certificate that it gives a right."""
 
     def __str__(self) -> str:
-        return "expected the metadata 'authorization: Bearer <token>' with a token that this server knows"
+        return (
+            "expected the metadata 'authorization: Bearer <token>' with a token that this server knows, "
+            "or a client certificate that it gives a right"
+        )
 
 
 class AccessDeniedError(AccessError):
-    """The token is good, but not for this."""
+    """The caller is known, but may not do this."""
 
     def __init__(self, right: str) -> None:
         super().__init__(right)

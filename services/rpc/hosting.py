@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from services.rpc.background import in_daemon_thread
 from services.rpc.errors import PortTakenError
 from services.rpc.settings import HostSettings
+from services.rpc.tls import server_credentials
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,8 @@ class Front(Protocol):
 class Host:
     """One listening server for `service`; its health says NOT_SERVING until told otherwise.
 
-    Call it inside a running event loop. `port` and `metrics_port` are known after `start`.
+    Call it inside a running event loop. `port` and `metrics_port` are known after `start`. Raises InvalidSettingsError
+    for certificates that do not fit.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Host:
     ) -> None:
         self._settings, self._service, self._registry, self._front = settings, service, metrics, front
         self._sockets = TemporaryDirectory(prefix="drivetrain-", ignore_cleanup_errors=True)
+        self._credentials = server_credentials(settings)
         self.port = self.metrics_port = 0
         self.grpc = grpc.aio.server(
             interceptors=interceptors,
@@ -90,7 +93,10 @@ class Host:
         await self.grpc.start()
         if self._front is not None:
             self._front.start(self._behind)
-        logger.info("listening on %s:%d, metrics on port %d", self._settings.host, self.port, self.metrics_port)
+        kind = "in plain text" if self._credentials is None else "with TLS"
+        logger.info(
+            "listening on %s:%d %s, metrics on port %d", self._settings.host, self.port, kind, self.metrics_port
+        )
 
     async def set_serving(self, *, serving: bool) -> None:
         """What health says of the whole server and of the service."""
@@ -121,6 +127,8 @@ class Host:
     def _bind(self) -> int:
         address = f"{self._settings.host}:{self._settings.port}"
         try:
+            if self._credentials is not None:
+                return self.grpc.add_secure_port(address, self._credentials)
             if self._front is None:
                 return self.grpc.add_insecure_port(address)
             self.grpc.add_insecure_port(f"unix:{self._behind}")

@@ -1,4 +1,7 @@
-"""`python -m services.rpc.probe HOST:PORT`: exit code 0 if the health service there says SERVING, else 1."""
+"""`python -m services.rpc.probe HOST:PORT`: exit code 0 if the health service there says SERVING, else 1.
+
+Where DRIVETRAIN_TLS_CA is set it speaks TLS, with a client certificate if DRIVETRAIN_TLS_CERTIFICATE is too.
+"""
 
 import os
 import sys
@@ -8,12 +11,15 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # the exit code and one line sa
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from services.rpc.client_tls import ClientTls, client_tls, open_channel
+from services.rpc.errors import InvalidSettingsError
+
 TIMEOUT_S = 3.0
 
 
-def is_serving(address: str) -> bool:
+def is_serving(address: str, tls: ClientTls | None = None) -> bool:
     """Whether the server as a whole is SERVING; False where nobody answers in time."""
-    with grpc.insecure_channel(address) as channel:
+    with open_channel(address, [], tls) as channel:
         try:
             answer = health_pb2_grpc.HealthStub(channel).Check(  # type: ignore[attr-defined]  # its stub lacks this one
                 health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S
@@ -23,8 +29,16 @@ def is_serving(address: str) -> bool:
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
+def main(arguments: list[str]) -> str | None:
+    """What is wrong, or None if the server at the one argument serves."""
+    if len(arguments) != 1:
+        return "usage: python -m services.rpc.probe HOST:PORT"
+    try:
+        serves = is_serving(arguments[0], client_tls())
+    except InvalidSettingsError as error:
+        return f"error: {error}"
+    return None if serves else f"{arguments[0]} is not serving"
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m services.rpc.probe HOST:PORT")
-    if not is_serving(sys.argv[1]):
-        sys.exit(f"{sys.argv[1]} is not serving")
+    sys.exit(main(sys.argv[1:]))

@@ -1,13 +1,13 @@
 """What GetStatus tells: the service, what it depends on, and what the caller may do."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from importlib.metadata import version
 from typing import Any, TypeVar
 
 import mlflow.version
 
-from services.rpc.authorization import Policy, Tokens, right_of
+from services.rpc.authorization import Authorizer
 from services.rpc.background import in_daemon_thread
 from services.rpc.errors import CallError, NotReadyError
 from services.training.cluster import Node, RayCluster
@@ -28,16 +28,15 @@ class Overview:
         store: JobStore,
         cluster: RayCluster,
         controller: Controller,
-        policy: Policy,
-        tokens: Tokens,
+        authorizer: Authorizer,
         max_running_jobs: int,
     ) -> None:
         self._store, self._cluster, self._controller = store, cluster, controller
-        self._policy, self._tokens, self._max_running_jobs = policy, tokens, max_running_jobs
+        self._authorizer, self._max_running_jobs = authorizer, max_running_jobs
 
-    async def status(self, authorization: str) -> pb.ServiceStatus:
-        """The state of the service, for the caller with this header."""
-        right = right_of(self._tokens, authorization) if self._tokens else self._policy.higher
+    async def status(self, authorization: str, identities: Collection[str]) -> pb.ServiceStatus:
+        """The state of the service, for the caller with this header and certificate."""
+        rights = self._authorizer.rights(authorization, identities)
         tracking, ray, nodes = await asyncio.gather(
             _asked(self._tracking), _asked(self._cluster.version), _asked(self._cluster.nodes)
         )
@@ -49,7 +48,7 @@ class Overview:
             queued_jobs=self._controller.num_queued,
             running_jobs=self._controller.num_running,
             max_running_jobs=self._max_running_jobs,
-            rights=self._policy.rights_of(right),
+            rights=rights,
         )
         answer.time.GetCurrentTime()
         return answer

@@ -6,7 +6,8 @@ import logging
 from mlflow import MlflowClient
 
 from pipelines.home import home
-from services.rpc.authorization import AuthorizationInterceptor, read_tokens
+from services.rpc.access import AuthorizationInterceptor
+from services.rpc.authorization import Authorizer
 from services.rpc.hosting import Host, run_until_signal
 from services.rpc.status import StatusInterceptor
 from services.training.cluster import RayCluster
@@ -71,15 +72,15 @@ class TrainingServer:
 
 def build(settings: Settings, client: MlflowClient) -> TrainingServer:
     """A server, not yet listening; call it inside a running event loop. Raises InvalidSettingsError."""
-    tokens = read_tokens(settings.tokens_file, POLICY)
+    authorizer = Authorizer(POLICY, settings.tokens_file, settings.tls_client_ca)
     metrics = Metrics()
     store, cluster = JobStore(client), RayCluster(settings.ray_dashboard)
     datasets = DatasetStore(home() / "datasets", settings.max_upload_bytes)
     controller = Controller(store, cluster, Leadership(home() / "training-service.lock"), metrics, settings)
     manager = JobManager(store, cluster, controller, datasets, settings)
     watch = Watch(store, controller, settings.heartbeat_s)
-    overview = Overview(store, cluster, controller, POLICY, tokens, settings.max_running_jobs)
-    interceptors = [StatusInterceptor(), AuthorizationInterceptor(POLICY, tokens)]
+    overview = Overview(store, cluster, controller, authorizer, settings.max_running_jobs)
+    interceptors = [StatusInterceptor(), AuthorizationInterceptor(authorizer)]
     host = Host(settings, POLICY.service, interceptors, metrics.registry)
     servicer = Servicer(manager, watch, datasets, overview, metrics)
     pb_grpc.add_TrainingServiceServicer_to_server(servicer, host.grpc)

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 from typing_extensions import override
 
 from pipelines.spec_file import dump_spec
-from services.rpc.authorization import Policy, authorization_of
+from services.rpc.access import authorization_of, identities_of
+from services.rpc.authorization import Policy
 from services.rpc.status import Context
 from services.training.datasets import DatasetStore
 from services.training.errors import InvalidSpecError
@@ -103,7 +104,7 @@ class Servicer(pb_grpc.TrainingServiceServicer):
     @override
     async def GetStatus(self, request: pb.GetStatusRequest, context: Context) -> pb.ServiceStatus:
         """What the service is, and how its parts are."""
-        return await self._overview.status(authorization_of(context.invocation_metadata()))
+        return await self._overview.status(authorization_of(context.invocation_metadata()), identities_of(context))
 
     async def _counted(self, messages: AsyncIterator[pb.UploadDatasetRequest]) -> AsyncIterator[bytes]:
         """The bytes of the messages after the header."""

@@ -31,4 +31,6 @@ class Settings(HostSettings):
     python: str = Field(
         default="python", min_length=1, description="Interpreter of the drivers, on the cluster's nodes."
     )
-    tokens_file: Path | None = Field(default=None, description="Lines `read TOKEN` or `submit TOKEN`; none: open.")
+    tokens_file: Path | None = Field(
+        default=None, description="Who may `read` and `submit`: lines that drivetrain token makes; none: open."
+    )

@@ -79,7 +79,9 @@ def _trouble(service: Service, error: ServiceError | InputError, address: str, n
         case AwayError():
             return Finding(name, "failed", f"nobody answers at {address}", error.advice)
         case AccessError():
-            return Finding(name, "failed", str(error), "whoever runs the service has its tokens")
+            return Finding(
+                name, "failed", str(error), "whoever runs the service makes tokens, and has its certificates"
+            )
         case InputError():
             return Finding(name, "failed", str(error), f"mend what it names: {variable} or the token's variable")
         case _:

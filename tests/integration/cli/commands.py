@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[3]
 SERVERS = (
     *("MLFLOW_TRACKING_URI", "RAY_ADDRESS", "DRIVETRAIN_TRAINING_ADDRESS", "DRIVETRAIN_PREDICTION_ADDRESS"),
     *("DRIVETRAIN_TOKEN", "DRIVETRAIN_TOKEN_FILE"),
+    *("DRIVETRAIN_TLS_CA", "DRIVETRAIN_TLS_CERTIFICATE", "DRIVETRAIN_TLS_KEY", "DRIVETRAIN_TLS_NAME"),
 )
 """Variables that would lead a command away from what a test has set up."""
 

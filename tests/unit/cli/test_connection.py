@@ -27,6 +27,8 @@ class Answered(grpc.RpcError):
 def _no_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DRIVETRAIN_TOKEN", raising=False)
     monkeypatch.delenv("DRIVETRAIN_TOKEN_FILE", raising=False)
+    for name in ("CA", "CERTIFICATE", "KEY", "NAME"):
+        monkeypatch.delenv(f"DRIVETRAIN_TLS_{name}", raising=False)
 
 
 @pytest.mark.parametrize("address", ["localhost:8003", "10.0.0.1:1", "[::1]:8003", "training.example.com:65535"])
@@ -92,6 +94,18 @@ def test_a_token_file_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: 
             TransientError,
             "the training service at localhost:1 could not answer: the Ray cluster cannot be reached (UNAVAILABLE)",
         ),
+        (
+            "UNAVAILABLE",
+            "failed to connect to all addresses; last error: UNAVAILABLE: ipv4:127.0.0.1:1: Socket closed",
+            TransientError,
+            "the training service at localhost:1 closes connections: it starts, stops, or speaks TLS alone: then set ",
+        ),
+        (
+            "UNAVAILABLE",
+            "failed to connect to all addresses; last error: UNKNOWN: Tls handshake failed: CERTIFICATE_VERIFY_FAILED",
+            AccessError,
+            "no TLS with the training service at localhost:1: its certificate is of no authority in DRIVETRAIN_TLS_CA",
+        ),
         ("UNAVAILABLE", "Socket closed", TransientError, "the training service at localhost:1 could not answer: Soc"),
         ("DEADLINE_EXCEEDED", "Deadline Exceeded", TransientError, "the training service at localhost:1 could not"),
         ("ABORTED", "busy", TransientError, "the training service at localhost:1 could not answer: busy (ABORTED)"),
@@ -115,6 +129,18 @@ def test_a_status_becomes_an_error_that_says_what_to_do(
         error = connection.explain(Answered(grpc.StatusCode[status], details))
     assert type(error) is kind
     assert str(error).startswith(message)
+
+
+def test_a_wrong_variable_of_tls_is_the_users_to_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIVETRAIN_TLS_CA", "none.pem")
+    with pytest.raises(InputError, match=r"^DRIVETRAIN_TLS_CA: expected a readable PEM file, came none\.pem"):
+        Connection(SERVICE, "localhost:1")
+
+
+def test_a_service_of_ones_own_is_spoken_to_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIVETRAIN_TLS_CA", "none.pem")
+    with Connection(SERVICE, "localhost:1", plain=True) as connection:
+        assert connection.tls is None
 
 
 def test_an_unknown_token_is_named_by_where_it_came_from(monkeypatch: pytest.MonkeyPatch) -> None:
