@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from services.prediction.errors import ModelNotReadyError
 from services.prediction.follower import Follower
 from services.prediction.repository import IndexRow, Repository, ServedVersion
-from services.rpc.errors import StoppingError
+from services.rpc.errors import PreconditionError, StoppingError
 
 
 class DataPlane:
@@ -56,6 +56,10 @@ class DataPlane:
             return False
         return not self._stopping
 
+    def served(self, name: str, version: str) -> list[ServedVersion]:
+        """The versions that serve of the model, or of every model for the empty name. Raises as `Repository.find`."""
+        return [self._repository.find(name, version)] if name else self._repository.served()
+
     def index(self, *, ready_only: bool) -> list[IndexRow]:
         """The known models' versions with their state."""
         return [row for row in self._repository.index() if row.state == "READY" or not ready_only]
@@ -63,6 +67,11 @@ class DataPlane:
     async def load(self, name: str) -> None:
         """Serve the model's champion as the registry has it now. Raises what `Follower.refresh` raises."""
         await self._follower.refresh(name)
+
+    async def unload(self, name: str) -> None:
+        """Serve nothing of the model. Raises PreconditionError."""
+        self._repository.find(name, "")
+        raise PreconditionError("the server follows its registry: take the alias away, and the model is unloaded")
 
     async def drain(self) -> None:
         """Take no more requests, and return when those under way are done."""

@@ -8,7 +8,8 @@ CallError
 │   ├── ModelNotReadyError    known, but cannot answer
 │   └── RegistryAwayError     the registry cannot be asked just now
 ├── ExhaustedError
-│   └── QueueFullError        too many requests wait for the model
+│   ├── QueueFullError        too many requests wait for the model
+│   └── TooManyStreamsError   the server has as many streams as it takes
 ├── DeadlineError
 │   └── DeadlineExpiredError  the deadline passed while the request waited
 ├── PreconditionError
@@ -76,6 +77,17 @@ class QueueFullError(ExhaustedError):
 
     def __str__(self) -> str:
         return f"the queue of model {self.model!r} is full: {self.limit} requests wait already"
+
+
+class TooManyStreamsError(ExhaustedError):
+    """`limit` streams are open already."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return f"{self.limit} streams are open already, the most that this server takes"
 
 
 class DeadlineExpiredError(DeadlineError):

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 from prometheus_client.registry import Collector
 
 from services.prediction.errors import DeadlineExpiredError, InferenceFailedError, QueueFullError
+from services.prediction.statistics import BatchSize, Duration, Statistics
 
 FailureReason = Literal["REJECTED", "CANCELED", "BACKEND", "OTHER"]
 
@@ -47,6 +48,10 @@ class VersionMetrics:
         self.counts: Tally[str] = Tally()
         self.failures: Tally[FailureReason] = Tally()
         self.pending = 0
+        self._last_inference_ms = 0
+        self._failed_ns = 0
+        self._runs: Tally[int] = Tally()
+        self._runs_ns: Tally[int] = Tally()
         self._duration = duration.labels(model, version)
 
     @contextmanager
@@ -57,6 +62,7 @@ class VersionMetrics:
             yield
         except BaseException as error:
             self.failures[next(REASONS[cls] for cls in type(error).__mro__ if cls in REASONS)] += 1
+            self._failed_ns += round((time.monotonic() - started_s) * 1e9)
             raise
         took_s = time.monotonic() - started_s
         self.counts["request_success"] += 1
@@ -69,6 +75,27 @@ class VersionMetrics:
         self.counts["count"] += num_rows
         self.counts["queue_duration_us"] += round(sum(queue_s) * 1e6)
         self.counts["compute_infer_duration_us"] += round(compute_s * 1e6) * len(queue_s)
+        self.counts["run_requests"] += len(queue_s)
+        self._runs[num_rows] += 1
+        self._runs_ns[num_rows] += round(compute_s * 1e9)
+        self._last_inference_ms = round(time.time() * 1000)
+
+    def snapshot(self) -> Statistics:
+        """The same counts as values."""
+        run_requests = self.counts["run_requests"]
+        return Statistics(
+            last_inference_ms=self._last_inference_ms,
+            inference_count=self.counts["count"],
+            execution_count=self.counts["exec_count"],
+            success=Duration(self.counts["request_success"], self.counts["request_duration_us"] * 1000),
+            fail=Duration(self.failures.total(), self._failed_ns),
+            queue=Duration(run_requests, self.counts["queue_duration_us"] * 1000),
+            compute_infer=Duration(run_requests, self.counts["compute_infer_duration_us"] * 1000),
+            batches=tuple(
+                BatchSize(size, compute_infer=Duration(runs, self._runs_ns[size]))
+                for size, runs in sorted(self._runs.items())
+            ),
+        )
 
 
 class Metrics(Collector):

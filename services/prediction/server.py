@@ -8,6 +8,7 @@ from contextlib import suppress
 from pipelines.registry.package import Package
 from services.prediction.batcher import Batcher
 from services.prediction.cache import CachedSource, Registry
+from services.prediction.configuration import Scheduling
 from services.prediction.data_plane import DataPlane
 from services.prediction.follower import Follower
 from services.prediction.metrics import Metrics
@@ -17,6 +18,7 @@ from services.prediction.repository import Repository, ServedVersion
 from services.prediction.servicer import POLICY, Servicer
 from services.prediction.settings import Settings
 from services.prediction.sources import Memory, NoMemory, VersionSource
+from services.prediction.streaming import Streams
 from services.rpc.authorization import AuthorizationInterceptor, read_tokens
 from services.rpc.hosting import Host, run_until_signal
 from services.rpc.status import StatusInterceptor
@@ -90,7 +92,10 @@ def build(settings: Settings, registry: Registry) -> PredictionServer:
     plane = DataPlane(repository, follower)
     interceptors = [StatusInterceptor(), AuthorizationInterceptor(POLICY, tokens)]
     host = Host(settings, POLICY.service, interceptors, metrics.registry)
-    pb_grpc.add_GRPCInferenceServiceServicer_to_server(Servicer(plane, settings.max_request_rows), host.grpc)
+    scheduling = Scheduling(settings.max_batch_size, settings.max_queue_requests)
+    streams = Streams(settings.max_streams, settings.max_stream_requests)
+    servicer = Servicer(plane, scheduling, streams, settings.max_request_rows)
+    pb_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, host.grpc)
     return PredictionServer(host, plane, follower, executor)
 
 

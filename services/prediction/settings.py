@@ -17,6 +17,8 @@ class Settings(HostSettings):
     max_batch_size: int = Field(default=64, ge=1, description="Most rows that separate requests share one run with.")
     max_request_rows: int = Field(default=1024, ge=1, description="Most rows of one request.")
     max_queue_requests: int = Field(default=1024, ge=1, description="Most requests that wait for one model.")
+    max_streams: int = Field(default=128, ge=1, description="Most streams of requests that are open at a time.")
+    max_stream_requests: int = Field(default=64, ge=1, description="Most requests of one stream at work at a time.")
     cache_dir: Path | None = Field(default=None, description="Folder for downloaded versions; none: no cache.")
     cache_max_bytes: int = Field(default=10 * 2**30, ge=1, description="Most bytes of versions in the cache.")
     tokens_file: Path | None = Field(default=None, description="Lines `infer TOKEN` or `admin TOKEN`; none: open.")
