@@ -6,9 +6,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 Datatype = Literal[
-    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64"
+    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"
 ]
-"""Open Inference Protocol names of the fixed-width datatypes."""
+"""Open Inference Protocol names of the datatypes; BYTES is text of any length."""
 
 NUMPY_DTYPES: dict[Datatype, np.dtype] = {
     "BOOL": np.dtype(np.bool_),
@@ -23,7 +23,9 @@ NUMPY_DTYPES: dict[Datatype, np.dtype] = {
     "FP16": np.dtype("<f2"),
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
+    "BYTES": np.dtype(np.object_),
 }
+"""numpy's types for them; an array of BYTES holds objects of type str, as onnxruntime takes and gives them."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 

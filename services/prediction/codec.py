@@ -4,34 +4,26 @@ Everything is checked against the version's manifest here, before the queue, so 
 neighbours; nothing is allocated from a size that the client only claims.
 """
 
-import math
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pipelines.registry.manifest import NUMPY_DTYPES, Datatype, Manifest, Tensor
+from pipelines.registry.manifest import NUMPY_DTYPES, Manifest, Tensor
+from services.prediction.classification import top_classes, wanted_classes
+from services.prediction.contents import CONTENTS_FIELDS, Array, Contents, fill, raw, to_array
 from services.prediction.pb import open_inference_pb2 as pb
 from services.rpc.errors import InvalidRequestError
 
-CONTENTS_FIELDS: dict[Datatype, str] = {
-    "BOOL": "bool_contents",
-    "INT8": "int_contents",
-    "INT16": "int_contents",
-    "INT32": "int_contents",
-    "INT64": "int64_contents",
-    "UINT8": "uint_contents",
-    "UINT16": "uint_contents",
-    "UINT32": "uint_contents",
-    "UINT64": "uint64_contents",
-    "FP32": "fp32_contents",
-    "FP64": "fp64_contents",
-}
-"""The typed field of each datatype; FP16 has none and travels raw."""
+SHARED_MEMORY = "shared_memory_region"
+"""Triton's parameter of tensors that do not travel: refused, as passing it over would answer from nothing."""
 
-Array = NDArray[np.generic]
+
+@dataclass(frozen=True)
+class Output:
+    """An output that was asked for."""
+
+    name: str
+    classes: int = 0
+    """How many of the likeliest classes to name instead of the values; 0: the values."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +32,7 @@ class Inference:
 
     inputs: dict[str, Array]
     num_rows: int
-    outputs: tuple[str, ...]
+    outputs: tuple[Output, ...]
     raw: bool
 
 
@@ -50,34 +42,14 @@ def decode(request: pb.ModelInferRequest, manifest: Manifest, max_rows: int) -> 
     Raises InvalidRequestError, naming what was expected and what came.
     """
     _check_names("inputs", [tensor.name for tensor in request.inputs], [tensor.name for tensor in manifest.inputs])
-    raw = _is_raw(request)
+    is_raw = _is_raw(request)
     wanted = {tensor.name: tensor for tensor in manifest.inputs}
     inputs: dict[str, Array] = {}
     for index, tensor in enumerate(request.inputs):
-        shape = _checked_shape(tensor, wanted[tensor.name])
-        datatype = wanted[tensor.name].datatype
-        if raw:
-            inputs[tensor.name] = _from_raw(request.raw_input_contents[index], datatype, shape, tensor.name)
-        else:
-            inputs[tensor.name] = _from_contents(tensor.contents, datatype, shape, tensor.name)
+        contents = request.raw_input_contents[index] if is_raw else tensor.contents
+        inputs[tensor.name] = _array(tensor, wanted[tensor.name], contents)
     num_rows = _common_rows(inputs, max_rows)
-    return Inference(inputs, num_rows, _requested_outputs(request, manifest), raw)
-
-
-def deadline_s(request: pb.ModelInferRequest, remaining_s: float | None) -> float:
-    """When the request must have left the queue, in seconds of `time.monotonic()`; infinity if it may wait for ever.
-
-    The earlier of the call's own deadline and the parameter `timeout` (int64, microseconds; 0 is none).
-    Raises InvalidRequestError for a timeout of another type or below zero.
-    """
-    remaining = math.inf if remaining_s is None else remaining_s
-    if "timeout" in request.parameters:
-        parameter = request.parameters["timeout"]
-        if parameter.WhichOneof("parameter_choice") != "int64_param" or parameter.int64_param < 0:
-            came = str(parameter).strip() or "nothing"
-            raise InvalidRequestError("parameters[timeout]", "int64_param, microseconds, at least 0", came)
-        remaining = min(remaining, parameter.int64_param / 1e6 or math.inf)
-    return time.monotonic() + remaining
+    return Inference(inputs, num_rows, _requested_outputs(request, manifest), is_raw)
 
 
 def encode(
@@ -86,15 +58,17 @@ def encode(
     """The answer: the asked outputs in the asked order, raw if the request was raw (or a datatype has only that)."""
     response = pb.ModelInferResponse(model_name=request.model_name, model_version=version, id=request.id)
     tensors = {tensor.name: tensor for tensor in manifest.outputs}
-    raw = inference.raw or any(tensors[name].datatype not in CONTENTS_FIELDS for name in inference.outputs)
-    for name in inference.outputs:
-        datatype = tensors[name].datatype
-        array = outputs[name].astype(NUMPY_DTYPES[datatype], copy=False)
-        tensor = response.outputs.add(name=name, datatype=datatype, shape=array.shape)
-        if raw:
-            response.raw_output_contents.append(array.tobytes())
+    is_raw = inference.raw or any(tensors[each.name].datatype not in CONTENTS_FIELDS for each in inference.outputs)
+    for asked in inference.outputs:
+        datatype = tensors[asked.name].datatype
+        array: Array = outputs[asked.name].astype(NUMPY_DTYPES[datatype], copy=False)
+        if asked.classes:
+            datatype, array = "BYTES", top_classes(array, asked.classes, manifest.labels)
+        tensor = response.outputs.add(name=asked.name, datatype=datatype, shape=array.shape)
+        if is_raw:
+            response.raw_output_contents.append(raw(array))
         else:
-            getattr(tensor.contents, CONTENTS_FIELDS[datatype]).extend(array.ravel().tolist())
+            fill(tensor.contents, datatype, array)
     return response
 
 
@@ -114,6 +88,9 @@ def _check_known_once(field: str, came: Sequence[str], known: Collection[str]) -
 
 
 def _is_raw(request: pb.ModelInferRequest) -> bool:
+    parameters = [tensor.parameters for tensor in request.inputs] + [tensor.parameters for tensor in request.outputs]
+    if any(SHARED_MEMORY in each for each in parameters):
+        raise InvalidRequestError("parameters", "tensors in the message", f"a {SHARED_MEMORY}, which is not supported")
     num_raw = len(request.raw_input_contents)
     if num_raw == 0:
         return False
@@ -124,9 +101,13 @@ def _is_raw(request: pb.ModelInferRequest) -> bool:
     return True
 
 
-def _checked_shape(tensor: pb.ModelInferRequest.InferInputTensor, expected: Tensor) -> tuple[int, ...]:
+def _array(tensor: pb.ModelInferRequest.InferInputTensor, expected: Tensor, contents: Contents) -> Array:
     if tensor.datatype != expected.datatype:
         raise InvalidRequestError(f"inputs[{tensor.name}].datatype", expected.datatype, _quoted([tensor.datatype]))
+    return to_array(contents, expected.datatype, _checked_shape(tensor, expected), tensor.name)
+
+
+def _checked_shape(tensor: pb.ModelInferRequest.InferInputTensor, expected: Tensor) -> tuple[int, ...]:
     field = f"inputs[{tensor.name}].shape"
     if len(tensor.shape) != len(expected.shape):
         raise InvalidRequestError(field, str(list(expected.shape)), f"{len(tensor.shape)} dimensions")
@@ -135,41 +116,6 @@ def _checked_shape(tensor: pb.ModelInferRequest.InferInputTensor, expected: Tens
     if not fits:
         raise InvalidRequestError(field, f"{list(expected.shape)}, where -1 is any length from 1", str(list(shape)))
     return shape
-
-
-def _from_raw(content: bytes, datatype: Datatype, shape: tuple[int, ...], name: str) -> Array:
-    dtype = NUMPY_DTYPES[datatype]
-    expected = math.prod(shape) * dtype.itemsize
-    field = f"raw_input_contents for {name}"
-    if len(content) != expected:
-        raise InvalidRequestError(field, f"{expected} bytes for {datatype} {list(shape)}", f"{len(content)} bytes")
-    if datatype == "BOOL" and content.strip(b"\x00\x01"):
-        raise InvalidRequestError(field, "BOOL bytes 0 or 1", "other bytes")
-    return np.frombuffer(content, dtype).reshape(shape)
-
-
-def _from_contents(contents: pb.InferTensorContents, datatype: Datatype, shape: tuple[int, ...], name: str) -> Array:
-    field = f"inputs[{name}].contents"
-    if datatype not in CONTENTS_FIELDS:
-        raise InvalidRequestError(field, f"{datatype} in raw_input_contents", "typed contents or nothing")
-    wanted = CONTENTS_FIELDS[datatype]
-    if wrong := [descriptor.name for descriptor, _ in contents.ListFields() if descriptor.name != wanted]:
-        raise InvalidRequestError(field, f"{datatype} values in {wanted}", f"values in {wrong[0]}")
-    values = getattr(contents, wanted)
-    if len(values) != math.prod(shape):
-        raise InvalidRequestError(field, f"{math.prod(shape)} values for {list(shape)}", f"{len(values)} values")
-    return _narrowed(np.array(values), datatype, field).reshape(shape)
-
-
-def _narrowed(values: Array, datatype: Datatype, field: str) -> Array:
-    """`values` in the datatype's own width: the protocol carries 8 and 16 bit integers in 32 bit fields."""
-    dtype = NUMPY_DTYPES[datatype]
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        low, high = int(values.min()), int(values.max())
-        if low < limits.min or high > limits.max:
-            raise InvalidRequestError(field, f"{datatype} values in [{limits.min}, {limits.max}]", f"[{low}, {high}]")
-    return values.astype(dtype)
 
 
 def _common_rows(inputs: Mapping[str, Array], max_rows: int) -> int:
@@ -182,11 +128,12 @@ def _common_rows(inputs: Mapping[str, Array], max_rows: int) -> int:
     return num_rows
 
 
-def _requested_outputs(request: pb.ModelInferRequest, manifest: Manifest) -> tuple[str, ...]:
-    known = [tensor.name for tensor in manifest.outputs]
-    asked = [output.name for output in request.outputs]
-    _check_known_once("outputs", asked, known)
-    return tuple(asked or known)
+def _requested_outputs(request: pb.ModelInferRequest, manifest: Manifest) -> tuple[Output, ...]:
+    known = {tensor.name: tensor for tensor in manifest.outputs}
+    _check_known_once("outputs", [asked.name for asked in request.outputs], known)
+    if not request.outputs:
+        return tuple(map(Output, known))
+    return tuple(Output(asked.name, wanted_classes(asked, known[asked.name])) for asked in request.outputs)
 
 
 def _quoted(names: Collection[str]) -> str:
