@@ -34,6 +34,12 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Image(_Frozen):
+    """How encoded images become values of an input of (rows, channels, height, width) or (rows, height, width)."""
+
+    white: float = Field(gt=0, description="Value of a channel at its brightest; black is 0.")
+
+
 class Tensor(_Frozen):
     """One input or output of the graph."""
 
@@ -41,6 +47,7 @@ class Tensor(_Frozen):
     datatype: Datatype = Field(description="Open Inference datatype.")
     shape: tuple[int, ...] = Field(min_length=1, description="-1 marks a dynamic axis; the first axis is the batch.")
     unit: str | None = Field(default=None, description="Unit of the values, where it is known.")
+    image: Image | None = Field(default=None, description="Where the values are an image's: how they are scaled.")
 
 
 class Manifest(_Frozen):

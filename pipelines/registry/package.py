@@ -100,7 +100,7 @@ def seal(directory: Path, manifest: Manifest) -> str:
         for path in sorted(directory.rglob("*"))
         if path.is_file() and path != directory / MANIFEST_FILE
     }
-    content = manifest.model_copy(update={"files": files}).model_dump_json(indent=2).encode()
+    content = manifest.model_copy(update={"files": files}).model_dump_json(indent=2, exclude_none=True).encode()
     (directory / MANIFEST_FILE).write_bytes(content)
     return sha256(content)
 

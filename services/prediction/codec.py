@@ -4,17 +4,22 @@ Everything is checked against the version's manifest here, before the queue, so 
 neighbours; nothing is allocated from a size that the client only claims.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.registry.manifest import NUMPY_DTYPES, Manifest, Tensor
 from services.prediction.classification import top_classes, wanted_classes
-from services.prediction.contents import CONTENTS_FIELDS, Array, Contents, fill, raw, to_array
+from services.prediction.contents import CONTENTS_FIELDS, Array, Contents, elements, fill, raw, to_array
+from services.prediction.images import Layout, decode_images
 from services.prediction.pb import open_inference_pb2 as pb
 from services.rpc.errors import InvalidRequestError
 
 SHARED_MEMORY = "shared_memory_region"
 """Triton's parameter of tensors that do not travel: refused, as passing it over would answer from nothing."""
+
+LONG = 2**14
+"""Bytes of a message, or values of its images, that take about a millisecond to decode."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,18 @@ def decode(request: pb.ModelInferRequest, manifest: Manifest, max_rows: int) -> 
     inputs: dict[str, Array] = {}
     for index, tensor in enumerate(request.inputs):
         contents = request.raw_input_contents[index] if is_raw else tensor.contents
-        inputs[tensor.name] = _array(tensor, wanted[tensor.name], contents)
+        inputs[tensor.name] = _array(tensor, wanted[tensor.name], contents, max_rows)
     num_rows = _common_rows(inputs, max_rows)
     return Inference(inputs, num_rows, _requested_outputs(request, manifest), is_raw)
+
+
+def takes_long(request: pb.ModelInferRequest, manifest: Manifest) -> bool:
+    """Whether `decode` belongs in a thread: large images, and long lists of texts, would hold up the event loop."""
+    if all(tensor.datatype != "BYTES" for tensor in request.inputs):
+        return False
+    values = sum(math.prod(tensor.shape[1:]) for tensor in manifest.inputs)  # of one row
+    rows = max((tensor.shape[0] for tensor in request.inputs if tensor.shape), default=0)
+    return request.ByteSize() > LONG or rows * abs(values) > LONG
 
 
 def encode(
@@ -101,10 +115,23 @@ def _is_raw(request: pb.ModelInferRequest) -> bool:
     return True
 
 
-def _array(tensor: pb.ModelInferRequest.InferInputTensor, expected: Tensor, contents: Contents) -> Array:
+def _array(tensor: pb.ModelInferRequest.InferInputTensor, expected: Tensor, contents: Contents, max_rows: int) -> Array:
+    layout = Layout.of(expected) if tensor.datatype == "BYTES" else None
+    if layout is not None:
+        shape = _images_shape(tensor, max_rows)
+        return decode_images(elements(contents, shape, tensor.name), expected, layout)
     if tensor.datatype != expected.datatype:
         raise InvalidRequestError(f"inputs[{tensor.name}].datatype", expected.datatype, _quoted([tensor.datatype]))
     return to_array(contents, expected.datatype, _checked_shape(tensor, expected), tensor.name)
+
+
+def _images_shape(tensor: pb.ModelInferRequest.InferInputTensor, max_rows: int) -> tuple[int, ...]:
+    """One element a row: checked before anything is decoded."""
+    shape = tuple(tensor.shape)
+    if shape[1:] not in {(), (1,)} or not shape or not 1 <= shape[0] <= max_rows:
+        expected = f"[rows] or [rows, 1] of encoded images, at most {max_rows} rows"
+        raise InvalidRequestError(f"inputs[{tensor.name}].shape", expected, str(list(shape[:8])))
+    return shape
 
 
 def _checked_shape(tensor: pb.ModelInferRequest.InferInputTensor, expected: Tensor) -> tuple[int, ...]:

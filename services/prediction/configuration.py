@@ -56,8 +56,13 @@ def _dynamic_batching(scheduling: Scheduling) -> pb.ModelDynamicBatching:
 
 
 def _input(tensor: Tensor) -> pb.ModelInput:
+    is_nchw = tensor.image is not None and len(tensor.shape) == 4
     return pb.ModelInput(
-        name=tensor.name, data_type=data_type(tensor.datatype), dims=_dims(tensor), reshape=_reshape(tensor)
+        name=tensor.name,
+        data_type=data_type(tensor.datatype),
+        format=pb.ModelInput.FORMAT_NCHW if is_nchw else pb.ModelInput.FORMAT_NONE,
+        dims=_dims(tensor),
+        reshape=_reshape(tensor),
     )
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 
 from pipelines.registry.manifest import Manifest, Tensor
+from services.prediction.images import Layout
 from services.prediction.pb import open_inference_pb2 as pb
 from services.prediction.repository import IndexRow, ServedVersion
 from services.prediction.statistics import BatchSize, Duration, Statistics
@@ -86,4 +87,11 @@ def properties(manifest: Manifest) -> dict[str, str]:
         "labels": json.dumps(manifest.labels),
         "feature_names": json.dumps(manifest.feature_names),
         "run_id": manifest.run_id,
+        "encoded_images": json.dumps(_encoded_images(manifest)),
     }
+
+
+def _encoded_images(manifest: Manifest) -> dict[str, str]:
+    """By name, the inputs that also take a PNG or JPEG a row, with its mode and size."""
+    layouts = {tensor.name: Layout.of(tensor) for tensor in manifest.inputs}
+    return {name: layout.text for name, layout in layouts.items() if layout is not None}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations  # the type of a stream's requests exists in the checker only
 
+import asyncio
 from contextlib import aclosing
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from services.prediction.codec import decode, encode
+from services.prediction.codec import Inference, decode, encode, takes_long
 from services.prediction.configuration import Scheduling, model_config
 from services.prediction.data_plane import DataPlane
 from services.prediction.description import model_metadata, repository_index, statistics
@@ -22,6 +23,8 @@ from services.rpc.status import Context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from pipelines.registry.manifest import Manifest
 
 EXTENSIONS = ["classification", "model_configuration", "model_repository", "statistics"]
 
@@ -121,6 +124,11 @@ class Servicer(pb_grpc.GRPCInferenceServiceServicer):
     async def _infer(self, request: pb.ModelInferRequest, remaining_s: float | None) -> pb.ModelInferResponse:
         with self._plane.request(request.model_name, request.model_version) as served:
             options = options_of(request.parameters, remaining_s)
-            inference = decode(request, served.manifest, self._max_request_rows)
+            inference = await self._decode(request, served.manifest)
             outputs = await served.batcher.infer(inference.inputs, inference.num_rows, options.deadline_s)
             return encode(request, served.version, served.manifest, inference, outputs)
+
+    async def _decode(self, request: pb.ModelInferRequest, manifest: Manifest) -> Inference:
+        if takes_long(request, manifest):
+            return await asyncio.to_thread(decode, request, manifest, self._max_request_rows)
+        return decode(request, manifest, self._max_request_rows)
