@@ -90,9 +90,11 @@ class VersionMetrics:
             success=Duration(self.counts["request_success"], self.counts["request_duration_us"] * 1000),
             fail=Duration(self.failures.total(), self._failed_ns),
             queue=Duration(run_requests, self.counts["queue_duration_us"] * 1000),
+            compute_input=Duration(run_requests),
+            compute_output=Duration(run_requests),
             compute_infer=Duration(run_requests, self.counts["compute_infer_duration_us"] * 1000),
             batches=tuple(
-                BatchSize(size, compute_infer=Duration(runs, self._runs_ns[size]))
+                BatchSize(size, Duration(runs), Duration(runs, self._runs_ns[size]), Duration(runs))
                 for size, runs in sorted(self._runs.items())
             ),
         )

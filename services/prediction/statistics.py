@@ -16,7 +16,7 @@ NEVER = Duration()
 
 @dataclass(frozen=True)
 class BatchSize:
-    """The runs of one size, in rows."""
+    """The runs of one size, in rows: the count of all three."""
 
     batch_size: int
     compute_input: Duration = NEVER
@@ -26,7 +26,10 @@ class BatchSize:
 
 @dataclass(frozen=True)
 class Statistics:
-    """A version's totals since its process began; the durations but those of `batches` count requests."""
+    """A version's totals since its process began; the durations but those of `batches` count requests.
+
+    The three `compute_` have one count, also where no time was measured: perf_analyzer ends with an error otherwise.
+    """
 
     last_inference_ms: int = 0
     """Of the newest run, in milliseconds since the epoch; 0 where there was none."""

@@ -1,6 +1,8 @@
 """Every call of tritonclient's and KServe's gRPC clients, unchanged, against a real server: the README's table."""
 
 import asyncio
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -43,9 +45,12 @@ async def test_every_call_of_tritonclient(store: Store) -> None:
         assert came["get_model_config"] == ["digits", 64, 3]
         assert came["get_inference_statistics"] == ["digits", "same"]
         assert came["get_server_metadata"] == EXTENSIONS
+        assert came["infer, sequence"] == "StatusCode.INVALID_ARGUMENT"
+        assert came["not here"] == ["StatusCode.UNIMPLEMENTED"] * 3
+        assert came["ready"] == [True] * 3
+        assert came["index"] == ["READY"] * 2
+        assert came["get_model_metadata"] == "features"
     np.testing.assert_allclose(answers["sync"]["async_infer"], EXPECTED, atol=1e-6)
-    assert answers["sync"]["infer, sequence"] == "StatusCode.INVALID_ARGUMENT"
-    assert answers["sync"]["shared memory"] == "StatusCode.UNIMPLEMENTED"
     for came in (answers["stream"]["async_stream_infer"], answers["aio"]["stream_infer"]):
         assert came.pop(3).startswith("inputs[features].shape: expected [-1, 3]")
         assert [id_ for id_, _ in came] == [str(number) for number in range(20) if number != 3]
@@ -66,6 +71,29 @@ async def test_every_call_of_the_kserve_client(store: Store) -> None:
         assert (id_, version) == ("k-1", "1")
         np.testing.assert_allclose(came, EXPECTED, atol=1e-6)
     assert answers["infer, unknown model"] == "NOT_FOUND"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [("-m", "digits"), ("-m", "digits", "--streaming"), ("-m", "same")],
+    ids=["unary", "stream", "BYTES"],
+)
+async def test_nvidias_perf_analyzer(store: Store, options: tuple[str, ...]) -> None:
+    program = os.environ.get("PERF_ANALYZER") or shutil.which("perf_analyzer")
+    if program is None:
+        pytest.skip("NOT TESTED with perf_analyzer: put it on the PATH, or name it in PERF_ANALYZER")
+    store.promote("digits")
+    promote_identity(store, "BYTES")
+    async with serving(store.registry) as it:
+        address = ("-i", "grpc", "-u", f"127.0.0.1:{it.server.port}")
+        load = ("--concurrency-range", "4", "--request-count", "500", "--input-data", "zero")
+        analyzer = await asyncio.create_subprocess_exec(
+            program, *address, *load, *options, stdout=asyncio.subprocess.PIPE
+        )
+        report, _ = await analyzer.communicate()
+    assert analyzer.returncode == 0, report.decode()
+    assert "Successful request count: 500" in report.decode(), "the server's own count, by ModelStatistics"
 
 
 async def kserve_python() -> Path:

@@ -58,6 +58,7 @@ async def test_statistics_count_requests_rows_and_runs(store: Store) -> None:
     assert (digits.inference_count, digits.execution_count) == (4, 2)
     totals = digits.inference_stats
     assert (totals.success.count, totals.fail.count, totals.queue.count, totals.compute_infer.count) == (2, 1, 2, 2)
+    assert (totals.compute_input.count, totals.compute_output.count) == (2, 2), "perf_analyzer insists on it"
     assert totals.success.ns > totals.compute_infer.ns > 0
     assert (totals.HasField("cache_hit"), totals.cache_hit.count) == (True, 0)
     assert [(runs.batch_size, runs.compute_infer.count) for runs in digits.batch_stats] == [(1, 1), (3, 1)]

@@ -7,7 +7,7 @@ import asyncio
 import json
 import queue
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import ModuleType
 from typing import Any
 
@@ -71,7 +71,12 @@ def synchronous(url: str) -> Answers:
         answers["infer, class_count"] = strings(result.as_numpy("probabilities"))
         answers["infer, BYTES"] = strings(client.infer("same", texts(module)).as_numpy("y"))
         answers["infer, sequence"] = refused(lambda: client.infer("digits", features(module), sequence_id=7))
-        answers["shared memory"] = refused(client.get_system_shared_memory_status)
+        calls = (client.get_system_shared_memory_status, client.get_trace_settings, client.get_log_settings)
+        answers["not here"] = [refused(call) for call in calls]
+        answers["ready"] = [client.is_server_live(), client.is_server_ready(), client.is_model_ready("digits")]
+        client.load_model("digits")
+        answers["index"] = [model.state for model in client.get_model_repository_index().models]
+        answers["get_model_metadata"] = client.get_model_metadata("digits").inputs[0].name
         came: queue.Queue[Any] = queue.Queue()
         client.async_infer("digits", features(module), callback=lambda result, error: came.put(error or result))
         answers["async_infer"] = came.get(timeout=30).as_numpy("probabilities").tolist()
@@ -82,6 +87,15 @@ def refused(call: Callable[[], object]) -> str:
     """The status of a call that must fail."""
     try:
         call()
+    except InferenceServerException as error:
+        return str(error.status())
+    return "answered"
+
+
+async def refused_later(call: Awaitable[object]) -> str:
+    """The same for a call of the asynchronous client."""
+    try:
+        await call
     except InferenceServerException as error:
         return str(error.status())
     return "answered"
@@ -112,11 +126,20 @@ async def asynchronous(url: str) -> Answers:
             await client.get_inference_statistics(),
             await client.get_server_metadata(),
         )
-        result = await client.infer("digits", features(module))
+        result = await client.infer("digits", features(module), priority=1, timeout=5_000_000)
         answers["infer"] = result.as_numpy("probabilities").tolist()
         result = await client.infer("digits", features(module), outputs=asked_classes(module))
         answers["infer, class_count"] = strings(result.as_numpy("probabilities"))
         answers["infer, BYTES"] = strings((await client.infer("same", texts(module))).as_numpy("y"))
+
+        answers["infer, sequence"] = await refused_later(client.infer("digits", features(module), sequence_id=7))
+        calls = (client.get_system_shared_memory_status, client.get_trace_settings, client.get_log_settings)
+        answers["not here"] = [await refused_later(call()) for call in calls]
+        ready = (client.is_server_live(), client.is_server_ready(), client.is_model_ready("digits"))
+        answers["ready"] = [await each for each in ready]
+        await client.load_model("digits")
+        answers["index"] = [model.state for model in (await client.get_model_repository_index()).models]
+        answers["get_model_metadata"] = (await client.get_model_metadata("digits")).inputs[0].name
 
         async def requests() -> AsyncIterator[dict[str, object]]:
             for number in range(20):
