@@ -6,7 +6,7 @@ neighbours; nothing is allocated from a size that the client only claims.
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipelines.registry.manifest import NUMPY_DTYPES, Manifest, Tensor
 from services.prediction.classification import top_classes, wanted_classes
@@ -23,22 +23,15 @@ LONG = 2**14
 
 
 @dataclass(frozen=True)
-class Output:
-    """An output that was asked for."""
-
-    name: str
-    classes: int = 0
-    """How many of the likeliest classes to name instead of the values; 0: the values."""
-
-
-@dataclass(frozen=True)
 class Inference:
     """A valid request: arrays by input name, all with the same number of rows."""
 
     inputs: dict[str, Array]
     num_rows: int
-    outputs: tuple[Output, ...]
+    outputs: tuple[str, ...]
     raw: bool
+    classes: Mapping[str, int] = field(default_factory=dict)
+    """Of which outputs to name the likeliest classes instead of the values, and how many."""
 
 
 def decode(request: pb.ModelInferRequest, manifest: Manifest, max_rows: int) -> Inference:
@@ -54,7 +47,8 @@ def decode(request: pb.ModelInferRequest, manifest: Manifest, max_rows: int) -> 
         contents = request.raw_input_contents[index] if is_raw else tensor.contents
         inputs[tensor.name] = _array(tensor, wanted[tensor.name], contents, max_rows)
     num_rows = _common_rows(inputs, max_rows)
-    return Inference(inputs, num_rows, _requested_outputs(request, manifest), is_raw)
+    outputs = _requested_outputs(request, manifest)
+    return Inference(inputs, num_rows, outputs, is_raw, _requested_classes(request, manifest))
 
 
 def takes_long(request: pb.ModelInferRequest, manifest: Manifest) -> bool:
@@ -72,13 +66,13 @@ def encode(
     """The answer: the asked outputs in the asked order, raw if the request was raw (or a datatype has only that)."""
     response = pb.ModelInferResponse(model_name=request.model_name, model_version=version, id=request.id)
     tensors = {tensor.name: tensor for tensor in manifest.outputs}
-    is_raw = inference.raw or any(tensors[each.name].datatype not in CONTENTS_FIELDS for each in inference.outputs)
-    for asked in inference.outputs:
-        datatype = tensors[asked.name].datatype
-        array: Array = outputs[asked.name].astype(NUMPY_DTYPES[datatype], copy=False)
-        if asked.classes:
-            datatype, array = "BYTES", top_classes(array, asked.classes, manifest.labels)
-        tensor = response.outputs.add(name=asked.name, datatype=datatype, shape=array.shape)
+    is_raw = inference.raw or any(tensors[name].datatype not in CONTENTS_FIELDS for name in inference.outputs)
+    for name in inference.outputs:
+        datatype = tensors[name].datatype
+        array: Array = outputs[name].astype(NUMPY_DTYPES[datatype], copy=False)
+        if name in inference.classes:
+            datatype, array = "BYTES", top_classes(array, inference.classes[name], manifest.labels)
+        tensor = response.outputs.add(name=name, datatype=datatype, shape=array.shape)
         if is_raw:
             response.raw_output_contents.append(raw(array))
         else:
@@ -155,12 +149,17 @@ def _common_rows(inputs: Mapping[str, Array], max_rows: int) -> int:
     return num_rows
 
 
-def _requested_outputs(request: pb.ModelInferRequest, manifest: Manifest) -> tuple[Output, ...]:
+def _requested_outputs(request: pb.ModelInferRequest, manifest: Manifest) -> tuple[str, ...]:
+    known = [tensor.name for tensor in manifest.outputs]
+    asked = [output.name for output in request.outputs]
+    _check_known_once("outputs", asked, known)
+    return tuple(asked or known)
+
+
+def _requested_classes(request: pb.ModelInferRequest, manifest: Manifest) -> dict[str, int]:
     known = {tensor.name: tensor for tensor in manifest.outputs}
-    _check_known_once("outputs", [asked.name for asked in request.outputs], known)
-    if not request.outputs:
-        return tuple(map(Output, known))
-    return tuple(Output(asked.name, wanted_classes(asked, known[asked.name])) for asked in request.outputs)
+    wanted = {asked.name: wanted_classes(asked, known[asked.name]) for asked in request.outputs if asked.parameters}
+    return {name: count for name, count in wanted.items() if count}
 
 
 def _quoted(names: Collection[str]) -> str:

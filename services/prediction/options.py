@@ -25,28 +25,30 @@ SEQUENCE_TYPES = {
 class Options:
     """How a request is to be scheduled."""
 
-    deadline_s: float = math.inf
-    """When it must have left the queue, in seconds of `time.monotonic()`; infinity if it may wait for ever."""
+    timeout_s: float = math.inf
+    """How long it may wait in the queue."""
     priority: int = 0
     """1 is the highest; 0 is the model's default."""
 
+    def deadline_s(self, remaining_s: float | None) -> float:
+        """When it must have left the queue, of `time.monotonic()`: the earlier of timeout and the call's deadline."""
+        return time.monotonic() + min(self.timeout_s, math.inf if remaining_s is None else remaining_s)
 
-def options_of(parameters: Parameters, remaining_s: float | None) -> Options:
-    """The request's options; `remaining_s` is what the call's own deadline leaves.
 
-    The earlier of that and `timeout` (microseconds; 0 is none) counts. Raises InvalidRequestError for a parameter of
-    the wrong type or below zero, and for a sequence: every request here stands for itself.
+DEFAULTS = Options()
+
+
+def options_of(request: pb.ModelInferRequest) -> Options:
+    """What the parameters `timeout` (microseconds; 0 is none) and `priority` say.
+
+    Raises InvalidRequestError for a parameter of the wrong type or below zero, and for a sequence: every request here
+    stands for itself.
     """
+    parameters = request.parameters
     if not parameters:
-        return Options(_from_now(remaining_s))
+        return DEFAULTS
     _refuse_sequences(parameters)
-    timeout_s = _unsigned(parameters, "timeout") / 1e6 or math.inf
-    remaining_s = timeout_s if remaining_s is None else min(remaining_s, timeout_s)
-    return Options(_from_now(remaining_s), _unsigned(parameters, "priority"))
-
-
-def _from_now(remaining_s: float | None) -> float:
-    return math.inf if remaining_s is None else time.monotonic() + remaining_s
+    return Options(_unsigned(parameters, "timeout") / 1e6 or math.inf, _unsigned(parameters, "priority"))
 
 
 def _unsigned(parameters: Parameters, name: str) -> int:

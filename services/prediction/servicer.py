@@ -123,9 +123,9 @@ class Servicer(pb_grpc.GRPCInferenceServiceServicer):
 
     async def _infer(self, request: pb.ModelInferRequest, remaining_s: float | None) -> pb.ModelInferResponse:
         with self._plane.request(request.model_name, request.model_version) as served:
-            options = options_of(request.parameters, remaining_s)
+            options = options_of(request)
             inference = await self._decode(request, served.manifest)
-            outputs = await served.batcher.infer(inference.inputs, inference.num_rows, options.deadline_s)
+            outputs = await served.batcher.infer(inference.inputs, inference.num_rows, options.deadline_s(remaining_s))
             return encode(request, served.version, served.manifest, inference, outputs)
 
     async def _decode(self, request: pb.ModelInferRequest, manifest: Manifest) -> Inference:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TypeAlias
 
 import grpc
@@ -92,6 +93,29 @@ async def test_streams_are_limited(store: Store) -> None:
         assert len(await answers_to(it, numbered(1))) == 1
 
 
+async def test_a_stream_needs_the_right_to_infer(store: Store, tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("infer alpha\n")
+    store.promote("digits")
+    async with serving(store.registry, tokens_file=tokens) as it:
+        allowed = it.stub.ModelStreamInfer(iter([raw_request("digits")]), metadata=bearer("alpha"))
+        assert [answer.infer_response.model_version async for answer in allowed] == ["1"]
+        refused = it.stub.ModelStreamInfer(iter([raw_request("digits")]), metadata=bearer("beta"))
+        assert await refused.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_unloading_needs_the_right_to_administer(store: Store, tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("infer alpha\n")
+    store.promote("digits")
+    async with serving(store.registry, tokens_file=tokens) as it:
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await it.stub.RepositoryModelUnload(
+                pb.RepositoryModelUnloadRequest(model_name="digits"), metadata=bearer("alpha")
+            )
+    assert refusal.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+
 async def test_a_client_that_leaves_frees_its_stream_and_its_requests(store: Store) -> None:
     store.promote("digits")
     async with serving(store.registry, max_streams=1, max_batch_size=1) as it:
@@ -120,6 +144,10 @@ async def answer_of(call: Call) -> pb.ModelStreamInferResponse:
     answer = await call.read()
     assert isinstance(answer, pb.ModelStreamInferResponse)
     return answer
+
+
+def bearer(token: str) -> tuple[tuple[str, str]]:
+    return (("authorization", f"Bearer {token}"),)
 
 
 async def has_active(it: Serving, count: int) -> bool:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.registry.manifest import NUMPY_DTYPES, Datatype, Manifest, Tensor
-from services.prediction.codec import Inference, Output, decode, encode
+from services.prediction.codec import Inference, decode, encode
 from services.prediction.contents import CONTENTS_FIELDS
 from services.prediction.contents import raw as raw_content
 from services.prediction.pb import open_inference_pb2 as pb
@@ -85,7 +85,7 @@ def test_inputs_may_come_in_any_order() -> None:
     request.raw_input_contents.append(np.ones((2, 2), np.float32).tobytes())
     inference = decode(request, two_inputs(), MAX_ROWS)
     assert inference.inputs["z"].tolist() == [5, 6]
-    assert inference.outputs == (Output("y"),)
+    assert inference.outputs == ("y",)
 
 
 def refusal(request: pb.ModelInferRequest, described: Manifest | None = None) -> str:
@@ -172,7 +172,7 @@ def test_other_parameters_of_tensors_are_passed_over() -> None:
     request = raw("x", ONES, "FP32")
     request.outputs.add(name="y").parameters["binary_data"].bool_param = True
     request.inputs[0].parameters["colour"].string_param = "red"
-    assert decode(request, one_input("FP32"), MAX_ROWS).outputs == (Output("y"),)
+    assert decode(request, one_input("FP32"), MAX_ROWS).outputs == ("y",)
 
 
 def test_typed_contents_are_in_the_right_field_number_and_range() -> None:
