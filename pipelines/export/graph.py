@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pipelines.data.dataset import Dataset
 from pipelines.data.scaling import Scaling
 from pipelines.export.recurrence import OPSET, TRANSLATIONS, OnnxRecurrence
+from pipelines.registry.manifest import Image
 from pipelines.registry.manifest import Tensor as TensorContract
 
 INPUT = "features"
@@ -83,11 +84,25 @@ def contract(dataset: Dataset) -> tuple[tuple[TensorContract, ...], tuple[Tensor
     """Inputs and outputs of the graph as the manifest states them; -1 marks the axes that are open."""
     row = dataset.row_shape
     row = (-1, *row[1:]) if len(row) == 2 else row  # sequences may have any length
-    inputs = (TensorContract(name=INPUT, datatype="FP32", shape=(-1, *row)),)
+    inputs = (TensorContract(name=INPUT, datatype="FP32", shape=(-1, *row), image=image_scale(dataset.train.features)),)
     if dataset.task == "regression":
         return inputs, (TensorContract(name="prediction", datatype="FP32", shape=(-1, 1)),)
     probabilities = TensorContract(name="probabilities", datatype="FP32", shape=(-1, len(dataset.labels)))
     return inputs, (probabilities, TensorContract(name="class_index", datatype="INT64", shape=(-1,)))
+
+
+def image_scale(features: np.ndarray) -> Image | None:
+    """How bright white is among training rows (N, C, H, W); None where they do not tell.
+
+    They tell if they go from 0 to 1, or are whole numbers from 0 to 255. Others keep to plain values when served.
+    """
+    if features.ndim != 4 or features.shape[1] not in (1, 3, 4) or features.min() < 0:
+        return None
+    brightest = float(features.max())
+    if 0 < brightest <= 1:
+        return Image(white=1)
+    whole = bool((features == np.floor(features)).all())
+    return Image(white=255) if 127 < brightest <= 255 and whole else None
 
 
 def export_onnx(predictor: Predictor, row_shape: tuple[int, ...]) -> onnx.ModelProto:

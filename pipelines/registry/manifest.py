@@ -6,9 +6,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 Datatype = Literal[
-    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64"
+    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"
 ]
-"""Open Inference Protocol names of the fixed-width datatypes."""
+"""Open Inference Protocol names of the datatypes; BYTES is text of any length."""
 
 NUMPY_DTYPES: dict[Datatype, np.dtype] = {
     "BOOL": np.dtype(np.bool_),
@@ -23,13 +23,21 @@ NUMPY_DTYPES: dict[Datatype, np.dtype] = {
     "FP16": np.dtype("<f2"),
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
+    "BYTES": np.dtype(np.object_),
 }
+"""numpy's types for them; an array of BYTES holds objects of type str, as onnxruntime takes and gives them."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Image(_Frozen):
+    """How encoded images become values of an input of (rows, channels, height, width) or (rows, height, width)."""
+
+    white: float = Field(gt=0, description="Value of a channel at its brightest; black is 0.")
 
 
 class Tensor(_Frozen):
@@ -39,6 +47,7 @@ class Tensor(_Frozen):
     datatype: Datatype = Field(description="Open Inference datatype.")
     shape: tuple[int, ...] = Field(min_length=1, description="-1 marks a dynamic axis; the first axis is the batch.")
     unit: str | None = Field(default=None, description="Unit of the values, where it is known.")
+    image: Image | None = Field(default=None, description="Where the values are an image's: how they are scaled.")
 
 
 class Manifest(_Frozen):

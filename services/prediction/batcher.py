@@ -158,7 +158,7 @@ class Batcher:
         for call in batch:
             _answer(call, run, start)
             start += call.num_rows
-        self._metrics.observe_answers(len(batch), time.monotonic() - ran_s)
+        self._metrics.observe_answers(batch, time.monotonic() - ran_s)
 
     def _run_apart(self, batch: Sequence[Call], error: Exception) -> None:
         """A batch failed: each call for itself, so that only the one that the model cannot bear fails."""

@@ -5,34 +5,21 @@ neighbours; nothing is allocated from a size that the client only claims.
 """
 
 import math
-import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pipelines.registry.manifest import NUMPY_DTYPES, Datatype, Manifest, Tensor
-from services.prediction.calls import DEFAULT_PRIORITY, LOWEST_PRIORITY
+from pipelines.registry.manifest import NUMPY_DTYPES, Manifest, Tensor
+from services.prediction.classification import top_classes, wanted_classes
+from services.prediction.contents import CONTENTS_FIELDS, Array, Contents, elements, fill, raw, to_array
+from services.prediction.images import Layout, decode_images
 from services.prediction.pb import open_inference_pb2 as pb
 from services.rpc.errors import InvalidRequestError
 
-CONTENTS_FIELDS: dict[Datatype, str] = {
-    "BOOL": "bool_contents",
-    "INT8": "int_contents",
-    "INT16": "int_contents",
-    "INT32": "int_contents",
-    "INT64": "int64_contents",
-    "UINT8": "uint_contents",
-    "UINT16": "uint_contents",
-    "UINT32": "uint_contents",
-    "UINT64": "uint64_contents",
-    "FP32": "fp32_contents",
-    "FP64": "fp64_contents",
-}
-"""The typed field of each datatype; FP16 has none and travels raw."""
+SHARED_MEMORY = "shared_memory_region"
+"""Triton's parameter of tensors that do not travel: refused, as passing it over would answer from nothing."""
 
-Array = NDArray[np.generic]
+LONG = 2**14
+"""Bytes of a message, or values of its images, that take about a millisecond to decode."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +30,8 @@ class Inference:
     num_rows: int
     outputs: tuple[str, ...]
     raw: bool
+    classes: Mapping[str, int] = field(default_factory=dict)
+    """Of which outputs to name the likeliest classes instead of the values, and how many."""
 
 
 def decode(request: pb.ModelInferRequest, manifest: Manifest, max_rows: int) -> Inference:
@@ -51,54 +40,24 @@ def decode(request: pb.ModelInferRequest, manifest: Manifest, max_rows: int) -> 
     Raises InvalidRequestError, naming what was expected and what came.
     """
     _check_names("inputs", [tensor.name for tensor in request.inputs], [tensor.name for tensor in manifest.inputs])
-    raw = _is_raw(request)
+    is_raw = _is_raw(request)
     wanted = {tensor.name: tensor for tensor in manifest.inputs}
     inputs: dict[str, Array] = {}
     for index, tensor in enumerate(request.inputs):
-        shape = _checked_shape(tensor, wanted[tensor.name])
-        datatype = wanted[tensor.name].datatype
-        if raw:
-            inputs[tensor.name] = _from_raw(request.raw_input_contents[index], datatype, shape, tensor.name)
-        else:
-            inputs[tensor.name] = _from_contents(tensor.contents, datatype, shape, tensor.name)
+        contents = request.raw_input_contents[index] if is_raw else tensor.contents
+        inputs[tensor.name] = _array(tensor, wanted[tensor.name], contents, max_rows)
     num_rows = _common_rows(inputs, max_rows)
-    return Inference(inputs, num_rows, _requested_outputs(request, manifest), raw)
+    outputs = _requested_outputs(request, manifest)
+    return Inference(inputs, num_rows, outputs, is_raw, _requested_classes(request, manifest))
 
 
-@dataclass(frozen=True)
-class Options:
-    """How a request may wait in the queue."""
-
-    timeout_s: float = math.inf
-    priority: int = DEFAULT_PRIORITY
-
-    def deadline_s(self, remaining_s: float | None) -> float:
-        """When it must have left the queue, of `time.monotonic()`: the earlier of timeout and the call's deadline."""
-        return time.monotonic() + min(self.timeout_s, math.inf if remaining_s is None else remaining_s)
-
-
-def options_of(request: pb.ModelInferRequest) -> Options:
-    """The parameters `timeout` (microseconds; 0 is none) and `priority` (1 is the highest; 0 is the default).
-
-    Raises InvalidRequestError for another type, or below zero.
-    """
-    timeout_us = _whole_number(request, "timeout", "microseconds")
-    priority = _whole_number(request, "priority", f"1 to {LOWEST_PRIORITY}, 0 for the default")
-    in_range = 1 <= priority <= LOWEST_PRIORITY
-    return Options(timeout_us / 1e6 or math.inf, priority if in_range else DEFAULT_PRIORITY)
-
-
-def _whole_number(request: pb.ModelInferRequest, name: str, meaning: str) -> int:
-    if name not in request.parameters:
-        return 0
-    parameter = request.parameters[name]
-    kind = parameter.WhichOneof("parameter_choice")
-    if kind == "uint64_param":
-        return parameter.uint64_param
-    if kind != "int64_param" or parameter.int64_param < 0:
-        came = str(parameter).strip() or "nothing"
-        raise InvalidRequestError(f"parameters[{name}]", f"int64_param or uint64_param, {meaning}, at least 0", came)
-    return parameter.int64_param
+def takes_long(request: pb.ModelInferRequest, manifest: Manifest) -> bool:
+    """Whether `decode` belongs in a thread: large images, and long lists of texts, would hold up the event loop."""
+    if all(tensor.datatype != "BYTES" for tensor in request.inputs):
+        return False
+    values = sum(math.prod(tensor.shape[1:]) for tensor in manifest.inputs)  # of one row
+    rows = max((tensor.shape[0] for tensor in request.inputs if tensor.shape), default=0)
+    return request.ByteSize() > LONG or rows * abs(values) > LONG
 
 
 def encode(
@@ -107,15 +66,17 @@ def encode(
     """The answer: the asked outputs in the asked order, raw if the request was raw (or a datatype has only that)."""
     response = pb.ModelInferResponse(model_name=request.model_name, model_version=version, id=request.id)
     tensors = {tensor.name: tensor for tensor in manifest.outputs}
-    raw = inference.raw or any(tensors[name].datatype not in CONTENTS_FIELDS for name in inference.outputs)
+    is_raw = inference.raw or any(tensors[name].datatype not in CONTENTS_FIELDS for name in inference.outputs)
     for name in inference.outputs:
         datatype = tensors[name].datatype
-        array = outputs[name].astype(NUMPY_DTYPES[datatype], copy=False)
+        array: Array = outputs[name].astype(NUMPY_DTYPES[datatype], copy=False)
+        if name in inference.classes:
+            datatype, array = "BYTES", top_classes(array, inference.classes[name], manifest.labels)
         tensor = response.outputs.add(name=name, datatype=datatype, shape=array.shape)
-        if raw:
-            response.raw_output_contents.append(array.tobytes())
+        if is_raw:
+            response.raw_output_contents.append(raw(array))
         else:
-            getattr(tensor.contents, CONTENTS_FIELDS[datatype]).extend(array.ravel().tolist())
+            fill(tensor.contents, datatype, array)
     return response
 
 
@@ -135,6 +96,9 @@ def _check_known_once(field: str, came: Sequence[str], known: Collection[str]) -
 
 
 def _is_raw(request: pb.ModelInferRequest) -> bool:
+    parameters = [tensor.parameters for tensor in request.inputs] + [tensor.parameters for tensor in request.outputs]
+    if any(SHARED_MEMORY in each for each in parameters):
+        raise InvalidRequestError("parameters", "tensors in the message", f"a {SHARED_MEMORY}, which is not supported")
     num_raw = len(request.raw_input_contents)
     if num_raw == 0:
         return False
@@ -145,9 +109,26 @@ def _is_raw(request: pb.ModelInferRequest) -> bool:
     return True
 
 
-def _checked_shape(tensor: pb.ModelInferRequest.InferInputTensor, expected: Tensor) -> tuple[int, ...]:
+def _array(tensor: pb.ModelInferRequest.InferInputTensor, expected: Tensor, contents: Contents, max_rows: int) -> Array:
+    layout = Layout.of(expected) if tensor.datatype == "BYTES" else None
+    if layout is not None:
+        shape = _images_shape(tensor, max_rows)
+        return decode_images(elements(contents, shape, tensor.name), expected, layout)
     if tensor.datatype != expected.datatype:
         raise InvalidRequestError(f"inputs[{tensor.name}].datatype", expected.datatype, _quoted([tensor.datatype]))
+    return to_array(contents, expected.datatype, _checked_shape(tensor, expected), tensor.name)
+
+
+def _images_shape(tensor: pb.ModelInferRequest.InferInputTensor, max_rows: int) -> tuple[int, ...]:
+    """One element a row: checked before anything is decoded."""
+    shape = tuple(tensor.shape)
+    if shape[1:] not in {(), (1,)} or not shape or not 1 <= shape[0] <= max_rows:
+        expected = f"[rows] or [rows, 1] of encoded images, at most {max_rows} rows"
+        raise InvalidRequestError(f"inputs[{tensor.name}].shape", expected, str(list(shape[:8])))
+    return shape
+
+
+def _checked_shape(tensor: pb.ModelInferRequest.InferInputTensor, expected: Tensor) -> tuple[int, ...]:
     field = f"inputs[{tensor.name}].shape"
     if len(tensor.shape) != len(expected.shape):
         raise InvalidRequestError(field, str(list(expected.shape)), f"{len(tensor.shape)} dimensions")
@@ -156,41 +137,6 @@ def _checked_shape(tensor: pb.ModelInferRequest.InferInputTensor, expected: Tens
     if not fits:
         raise InvalidRequestError(field, f"{list(expected.shape)}, where -1 is any length from 1", str(list(shape)))
     return shape
-
-
-def _from_raw(content: bytes, datatype: Datatype, shape: tuple[int, ...], name: str) -> Array:
-    dtype = NUMPY_DTYPES[datatype]
-    expected = math.prod(shape) * dtype.itemsize
-    field = f"raw_input_contents for {name}"
-    if len(content) != expected:
-        raise InvalidRequestError(field, f"{expected} bytes for {datatype} {list(shape)}", f"{len(content)} bytes")
-    if datatype == "BOOL" and content.strip(b"\x00\x01"):
-        raise InvalidRequestError(field, "BOOL bytes 0 or 1", "other bytes")
-    return np.frombuffer(content, dtype).reshape(shape)
-
-
-def _from_contents(contents: pb.InferTensorContents, datatype: Datatype, shape: tuple[int, ...], name: str) -> Array:
-    field = f"inputs[{name}].contents"
-    if datatype not in CONTENTS_FIELDS:
-        raise InvalidRequestError(field, f"{datatype} in raw_input_contents", "typed contents or nothing")
-    wanted = CONTENTS_FIELDS[datatype]
-    if wrong := [descriptor.name for descriptor, _ in contents.ListFields() if descriptor.name != wanted]:
-        raise InvalidRequestError(field, f"{datatype} values in {wanted}", f"values in {wrong[0]}")
-    values = getattr(contents, wanted)
-    if len(values) != math.prod(shape):
-        raise InvalidRequestError(field, f"{math.prod(shape)} values for {list(shape)}", f"{len(values)} values")
-    return _narrowed(np.array(values), datatype, field).reshape(shape)
-
-
-def _narrowed(values: Array, datatype: Datatype, field: str) -> Array:
-    """`values` in the datatype's own width: the protocol carries 8 and 16 bit integers in 32 bit fields."""
-    dtype = NUMPY_DTYPES[datatype]
-    if dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        low, high = int(values.min()), int(values.max())
-        if low < limits.min or high > limits.max:
-            raise InvalidRequestError(field, f"{datatype} values in [{limits.min}, {limits.max}]", f"[{low}, {high}]")
-    return values.astype(dtype)
 
 
 def _common_rows(inputs: Mapping[str, Array], max_rows: int) -> int:
@@ -208,6 +154,12 @@ def _requested_outputs(request: pb.ModelInferRequest, manifest: Manifest) -> tup
     asked = [output.name for output in request.outputs]
     _check_known_once("outputs", asked, known)
     return tuple(asked or known)
+
+
+def _requested_classes(request: pb.ModelInferRequest, manifest: Manifest) -> dict[str, int]:
+    known = {tensor.name: tensor for tensor in manifest.outputs}
+    wanted = {asked.name: wanted_classes(asked, known[asked.name]) for asked in request.outputs if asked.parameters}
+    return {name: count for name, count in wanted.items() if count}
 
 
 def _quoted(names: Collection[str]) -> str:

@@ -1,13 +1,14 @@
 """What the service does, whichever transport asks: look up, count, refuse when stopping. Knows no messages."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from services.prediction.errors import ModelNotReadyError
 from services.prediction.follower import Follower
 from services.prediction.repository import IndexRow, Repository, ServedVersion
-from services.rpc.errors import StoppingError
+from services.rpc.errors import PreconditionError, StoppingError
 
 
 class DataPlane:
@@ -48,10 +49,11 @@ class DataPlane:
         served = self.find(name, version)
         self.num_active += 1
         self._idle.clear()
+        started_s = time.monotonic()
         try:
             yield served
         except BaseException as error:
-            served.metrics.failed(error)
+            served.metrics.failed(error, time.monotonic() - started_s)
             raise
         finally:
             self.num_active -= 1
@@ -70,6 +72,10 @@ class DataPlane:
             return False
         return not self._stopping
 
+    def served(self, name: str, version: str) -> list[ServedVersion]:
+        """The versions that serve of the model, or of every model for the empty name. Raises as `Repository.find`."""
+        return [self._repository.find(name, version)] if name else self._repository.served()
+
     def index(self, *, ready_only: bool) -> list[IndexRow]:
         """The known models' versions with their state."""
         return [row for row in self._repository.index() if row.state == "READY" or not ready_only]
@@ -77,6 +83,11 @@ class DataPlane:
     async def load(self, name: str) -> None:
         """Serve the model's champion as the registry has it now. Raises what `Follower.refresh` raises."""
         await self._follower.refresh(name)
+
+    async def unload(self, name: str) -> None:
+        """Serve nothing of the model. Raises PreconditionError."""
+        self._repository.find(name, "")
+        raise PreconditionError("the server follows its registry: take the alias away, and the model is unloaded")
 
     async def drain(self) -> None:
         """Take no more requests, and return when those under way are done."""

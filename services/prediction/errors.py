@@ -9,7 +9,8 @@ CallError
 │   └── RegistryAwayError     the registry cannot be asked just now
 ├── ExhaustedError
 │   ├── QueueFullError        too many requests wait for the model
-│   └── MemoryFullError       the requests that wait, for whichever model, are too large together
+│   ├── MemoryFullError       the requests that wait, for whichever model, are too large together
+│   └── TooManyStreamsError   the server has as many streams as it takes
 ├── DeadlineError
 │   └── DeadlineExpiredError  the deadline passed while the request waited
 ├── PreconditionError
@@ -88,6 +89,17 @@ class MemoryFullError(ExhaustedError):
 
     def __str__(self) -> str:
         return f"the requests that wait, of all models together, would exceed {self.limit_bytes} bytes"
+
+
+class TooManyStreamsError(ExhaustedError):
+    """`limit` streams are open already."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return f"{self.limit} streams are open already, the most that this server takes"
 
 
 class DeadlineExpiredError(DeadlineError):

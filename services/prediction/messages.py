@@ -9,14 +9,16 @@ header and the tags between the values must all be the same, and any change of w
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
 from pipelines.registry.manifest import NUMPY_DTYPES, Manifest, Tensor
 from services.prediction.calls import Content, RowShapes, Run
-from services.prediction.codec import Inference, decode, encode, options_of
+from services.prediction.codec import Inference, decode, encode, takes_long
 from services.prediction.data_plane import DataPlane
+from services.prediction.options import options_of
 from services.prediction.pb import open_inference_pb2 as pb
 from services.prediction.repository import ServedVersion
 from services.rpc.errors import CallError, InvalidRequestError, MessageTooLargeError
@@ -76,6 +78,14 @@ class _Header:
         return [view[start + shift : stop + shift] for start, stop in self.values]
 
 
+class TakesLongError(Exception):
+    """Not an error of the request: `read` decodes it, in whichever thread has the time."""
+
+    def __init__(self, read: Callable[[], Reading]) -> None:
+        super().__init__()
+        self.read = read
+
+
 class MessageReader:
     """Reads requests for one thread."""
 
@@ -94,7 +104,8 @@ class MessageReader:
     def read(self, payload: bytes) -> Reading:
         """What an encoded ModelInferRequest asks for, and its values.
 
-        Raises InvalidRequestError, MessageTooLargeError and what `DataPlane.find` raises.
+        Raises InvalidRequestError, MessageTooLargeError, what `DataPlane.find` raises, and TakesLongError where
+        decoding had better happen elsewhere.
         """
         if len(payload) > self._max_message_bytes:
             raise MessageTooLargeError("Received", len(payload), self._max_message_bytes)
@@ -113,6 +124,14 @@ class MessageReader:
     def _read_new(self, payload: bytes) -> Reading:
         request = parse(payload)
         served = self._plane.find(request.model_name, request.model_version)
+        if takes_long(request, served.manifest):
+            raise TakesLongError(partial(self._decode, request, served, len(payload)))
+        reading = self._decode(request, served, len(payload))
+        if isinstance(reading.plan.encode, ExpressEncoder):
+            self._remember(payload, request, reading.plan)
+        return reading
+
+    def _decode(self, request: pb.ModelInferRequest, served: ServedVersion, size_bytes: int) -> Reading:
         try:
             inference = decode(request, served.manifest, self._max_request_rows)
             options = options_of(request)
@@ -124,9 +143,7 @@ class MessageReader:
         express = ExpressEncoder.fits(request, served, inference)
         encoder = (ExpressEncoder if express else GeneralEncoder)(request, served, inference)
         plan = Plan(served, shapes, inference.num_rows, options.timeout_s, options.priority, encoder)
-        if express:
-            self._remember(payload, request, plan)
-        return Reading(plan, contents, pb.ModelInferResponse(id=request.id).SerializeToString(), len(payload))
+        return Reading(plan, contents, pb.ModelInferResponse(id=request.id).SerializeToString(), size_bytes)
 
     def _remember(self, payload: bytes, request: pb.ModelInferRequest, plan: Plan) -> None:
         start, stop = id_field(payload)
@@ -202,7 +219,7 @@ class ExpressEncoder:
     @staticmethod
     def fits(request: pb.ModelInferRequest, served: ServedVersion, inference: Inference) -> bool:
         """Whether the request is raw, and its outputs have rows of a fixed size and no parameters."""
-        plain = not any(output.parameters for output in request.outputs)
+        plain = not any(output.parameters for output in request.outputs) and not inference.classes
         fixed = all(map(fixed_row_bytes, _ordered(served.manifest, inference.outputs)))
         return inference.raw and plain and fixed
 
@@ -234,7 +251,8 @@ def fixed_row_bytes(tensor: Tensor) -> int:
 def _header(payload: bytes, request: pb.ModelInferRequest, plan: Plan, shift: int) -> _Header | None:
     """Where the values lie, if the message ends with them, one input after another in the manifest's order."""
     inputs = plan.served.manifest.inputs
-    if [tensor.name for tensor in request.inputs] != [tensor.name for tensor in inputs]:
+    came = [(tensor.name, tensor.datatype) for tensor in request.inputs]  # an image comes as BYTES for numbers
+    if came != [(tensor.name, tensor.datatype) for tensor in inputs]:
         return None
     if {tensor.datatype for tensor in inputs} & CHECKED_DATATYPES or bool(request.id) != (shift > 0):
         return None

@@ -6,6 +6,7 @@ versions: a caller cannot grow the label space.
 """
 
 import asyncio
+import time
 from bisect import bisect_left
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +21,7 @@ from prometheus_client.registry import Collector
 
 from services.prediction.calls import Call
 from services.prediction.errors import DeadlineExpiredError, InferenceFailedError
+from services.prediction.statistics import BatchSize, Duration, Statistics
 from services.rpc.errors import ExhaustedError
 
 FailureReason = Literal["REJECTED", "CANCELED", "BACKEND", "OTHER"]
@@ -78,34 +80,83 @@ class VersionMetrics:
         self.histogram = [0] * (len(BUCKETS_S) + 1)
         self.failures: Tally[FailureReason] = Tally()
         self.pending = 0
+        self._last_run_s = self._failed_s = 0.0
+        self._runs: dict[int, _Runs] = {}
         self._guard = Lock()
 
     def observe_batch(self, calls: Sequence[Call], times: BatchTimes) -> None:
         """Counts one run and the requests that it answered, each with the whole run's durations, as Triton does."""
-        num_requests = 0
+        num_requests = num_rows = 0
         for call in calls:
-            self.num_rows += call.num_rows
+            num_rows += call.num_rows
             if call.counts:
                 num_requests += 1
                 took_s = times.ran_s - call.queued_s
                 self.request_s += took_s
                 self.queue_s += times.taken_s - call.queued_s
                 self.histogram[bisect_left(BUCKETS_S, took_s)] += 1
+        input_s, infer_s = times.joined_s - times.taken_s, times.ran_s - times.joined_s
         self.num_batches += 1
         self.num_requests += num_requests
-        self.input_s += (times.joined_s - times.taken_s) * num_requests
-        self.infer_s += (times.ran_s - times.joined_s) * num_requests
+        self.num_rows += num_rows
+        self.input_s += input_s * num_requests
+        self.infer_s += infer_s * num_requests
+        self._last_run_s = time.time()
+        self._runs.setdefault(num_rows, _Runs()).add(input_s, infer_s)
 
-    def observe_answers(self, num_requests: int, took_s: float) -> None:
+    def observe_answers(self, calls: Sequence[Call], took_s: float) -> None:
         """Counts the time in which a run's answers were written."""
+        num_requests = sum(call.counts for call in calls)
         self.output_s += took_s * num_requests
         self.request_s += took_s * num_requests
+        self._runs[sum(call.num_rows for call in calls)].output_s += took_s
 
-    def failed(self, error: BaseException) -> None:
+    def failed(self, error: BaseException, took_s: float = 0.0) -> None:
         """Counts a request that was not answered, by Triton's reason."""
         reason = next(REASONS[cls] for cls in type(error).__mro__ if cls in REASONS)
         with self._guard:
             self.failures[reason] += 1
+            self._failed_s += took_s
+
+    def snapshot(self) -> Statistics:
+        """The same counts as values."""
+        answered = self.num_requests
+        return Statistics(
+            last_inference_ms=round(self._last_run_s * 1e3),
+            inference_count=self.num_rows,
+            execution_count=self.num_batches,
+            success=_duration(answered, self.request_s),
+            fail=_duration(self.failures.total(), self._failed_s),
+            queue=_duration(answered, self.queue_s),
+            compute_input=_duration(answered, self.input_s),
+            compute_infer=_duration(answered, self.infer_s),
+            compute_output=_duration(answered, self.output_s),
+            batches=tuple(runs.of_size(size) for size, runs in sorted(self._runs.copy().items())),
+        )
+
+
+@dataclass
+class _Runs:
+    """The runs of one size."""
+
+    number: int = 0
+    input_s: float = 0.0
+    infer_s: float = 0.0
+    output_s: float = 0.0
+
+    def add(self, input_s: float, infer_s: float) -> None:
+        self.number += 1
+        self.input_s += input_s
+        self.infer_s += infer_s
+
+    def of_size(self, size: int) -> BatchSize:
+        number = self.number
+        times = (self.input_s, self.infer_s, self.output_s)
+        return BatchSize(size, *(_duration(number, total_s) for total_s in times))
+
+
+def _duration(count: int, total_s: float) -> Duration:
+    return Duration(count, round(total_s * 1e9))
 
 
 class Metrics(Collector):

@@ -12,13 +12,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 
 from pygrpc_native import NativeGrpcFront
 
 from services.prediction.batcher import Batcher
 from services.prediction.calls import Call, Run
 from services.prediction.flood_guard import FloodGuard
-from services.prediction.messages import MessageReader, Reading
+from services.prediction.messages import MessageReader, Reading, TakesLongError
+from services.prediction.worker import Worker
 from services.rpc.errors import MessageTooLargeError
 from services.rpc.hosting import KEEPALIVE_TIME_MS, KEEPALIVE_TIMEOUT_MS, Front
 from services.rpc.status import answer_to, request_id_of
@@ -50,6 +52,8 @@ class NativeFront(Front):
         self._max_message_bytes = max_message_bytes
         self._calls: dict[int, NativeCall] = {}
         self._turns: deque[Batcher] = deque()
+        self._deferred: set[int] = set()
+        self._slow_reads = Worker("native-slow-reads")
         self._leader: threading.Thread | None = None
         self._running_since_s: float | None = None
         self._front: NativeGrpcFront
@@ -79,7 +83,7 @@ class NativeFront(Front):
 
     def wait_until_idle(self) -> None:
         """Block until no call waits for its answer."""
-        while self._calls:
+        while self._calls or self._deferred:
             time.sleep(IDLE_POLL_S)
 
     def close(self) -> None:
@@ -97,7 +101,7 @@ class NativeFront(Front):
     def fail(self, call: "NativeCall", error: Exception) -> None:
         """Send the error's status."""
         if self._calls.pop(call.call_id, None) is not None:
-            call.plan.served.metrics.failed(error)
+            call.plan.served.metrics.failed(error, time.monotonic() - call.queued_s)
             self._refuse(call.call_id, error, call.request_id)
 
     def _refuse(self, call_id: int, error: Exception, request_id: str) -> None:
@@ -153,6 +157,10 @@ class NativeFront(Front):
         try:
             self._authorize(metadata)
             reading = self._reader.read(payload)
+        except TakesLongError as long:
+            self._deferred.add(call_id)
+            self._slow_reads.do(partial(self._take_slowly, call_id, long.read, details, now_s))
+            return
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
             self._refuse(call_id, error, request_id_of(metadata))
             return
@@ -160,14 +168,36 @@ class NativeFront(Front):
         self._calls[call_id] = call
         self._queue(call, reading.plan.served.batcher)
 
+    def _take_slowly(self, call_id: int, read: Callable[[], Reading], details: Details, now_s: float) -> None:
+        """Decode in a thread of its own what would hold up the others."""
+        metadata, _, remaining_s = details
+        try:
+            reading = read()
+        except Exception as error:  # noqa: BLE001 - as above
+            self._refuse(call_id, error, request_id_of(metadata))
+            self._deferred.discard(call_id)
+            return
+        call = NativeCall(self, call_id, reading, metadata, now_s, remaining_s)
+        self._calls[call_id] = call
+        if call_id not in self._deferred:
+            self._cancel(call_id)
+            return
+        self._deferred.discard(call_id)
+        self._queue(call, reading.plan.served.batcher)
+
     def _queue(self, call: "NativeCall", batcher: Batcher) -> None:
         try:
-            if batcher.submit(call):
+            if not batcher.submit(call):
+                return
+            if threading.current_thread() is self._leader:
                 self._turns.append(batcher)
+            else:
+                batcher.work_in_thread()
         except Exception as error:  # noqa: BLE001 - as above
             call.refuse(error)
 
     def _cancel(self, call_id: int) -> None:
+        self._deferred.discard(call_id)
         call = self._calls.pop(call_id, None)
         if call is not None:
             call.cancelled = True

@@ -85,6 +85,10 @@ class Repository:
         """A copy of the entries by model name."""
         return dict(self._entries)
 
+    def served(self) -> list[ServedVersion]:
+        """All that answers, by model name."""
+        return [entry.served for _, entry in sorted(self._entries.items()) if entry.served is not None]
+
     def swap(self, served: ServedVersion) -> None:
         """`served` answers from now on."""
         self._entries[served.name] = Entry(served, None)

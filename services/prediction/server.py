@@ -8,15 +8,18 @@ from pipelines.registry.package import Package
 from services.prediction.batcher import Batcher
 from services.prediction.budget import Budget
 from services.prediction.cache import CachedSource, Registry
+from services.prediction.calls import DEFAULT_PRIORITY, LOWEST_PRIORITY
+from services.prediction.configuration import Scheduling
 from services.prediction.data_plane import DataPlane
 from services.prediction.follower import Follower
-from services.prediction.metrics import Metrics
-from services.prediction.model import load
+from services.prediction.metrics import Metrics, VersionMetrics
+from services.prediction.model import LoadedModel, load
 from services.prediction.pb import open_inference_pb2_grpc as pb_grpc
 from services.prediction.repository import Repository, ServedVersion
 from services.prediction.servicer import POLICY, Servicer
 from services.prediction.settings import Settings
 from services.prediction.sources import Memory, NoMemory, VersionSource
+from services.prediction.streaming import Streams
 from services.prediction.transport import make_front
 from services.rpc.access import AuthorizationInterceptor
 from services.rpc.authorization import Authorizer
@@ -83,7 +86,7 @@ def build(settings: Settings, registry: Registry) -> PredictionServer:
     def load_version(name: str, version: str, package: Package) -> ServedVersion:
         model = load(name, version, package, settings.threads, settings.max_batch_size)
         counts = metrics.of_version(name, version)
-        batcher = Batcher(model, counts, budget, settings.max_batch_size, settings.max_queue_requests)
+        batcher = _batcher(settings, model, counts, budget)
         return ServedVersion(name, version, package.manifest, batcher, counts)
 
     source, memory = _with_cache(settings, registry, metrics)
@@ -92,13 +95,30 @@ def build(settings: Settings, registry: Registry) -> PredictionServer:
     interceptors = [StatusInterceptor(), AuthorizationInterceptor(authorizer)]
     front = make_front(settings, plane, authorizer)
     host = Host(settings, POLICY.service, interceptors, metrics.registry, front)
-    pb_grpc.add_GRPCInferenceServiceServicer_to_server(Servicer(plane, settings.max_request_rows), host.grpc)
+    streams = Streams(settings.max_streams, settings.max_stream_requests)
+    servicer = Servicer(plane, _scheduling(settings), streams, settings.max_request_rows)
+    pb_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, host.grpc)
     return PredictionServer(host, plane, follower)
 
 
 async def serve(settings: Settings, registry: Registry) -> None:
     """Run a server until SIGTERM or SIGINT, then let requests finish; a second signal ends them at once."""
     await run_until_signal(build(settings, registry), settings.drain_grace_s)
+
+
+def _batcher(settings: Settings, model: LoadedModel, counts: VersionMetrics, budget: Budget) -> Batcher:
+    delay_s = settings.max_queue_delay_us / 1e6
+    return Batcher(model, counts, budget, settings.max_batch_size, settings.max_queue_requests, delay_s)
+
+
+def _scheduling(settings: Settings) -> Scheduling:
+    return Scheduling(
+        settings.max_batch_size,
+        settings.max_queue_requests,
+        settings.max_queue_delay_us,
+        priority_levels=LOWEST_PRIORITY,
+        default_priority_level=DEFAULT_PRIORITY,
+    )
 
 
 def _with_cache(settings: Settings, registry: Registry, metrics: Metrics) -> tuple[VersionSource, Memory]:

@@ -1,34 +1,58 @@
 """The Open Inference Protocol on gRPC: each method decodes, calls the data plane, and encodes."""
 
+from __future__ import annotations  # the type of a stream's requests exists in the checker only
+
+import asyncio
+from contextlib import aclosing
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from services.prediction.codec import decode, encode, options_of
+from services.prediction.codec import Inference, decode, encode, takes_long
+from services.prediction.configuration import Scheduling, model_config
 from services.prediction.data_plane import DataPlane
-from services.prediction.description import model_metadata, repository_index
+from services.prediction.description import model_metadata, repository_index, statistics
+from services.prediction.options import options_of
 from services.prediction.pb import open_inference_pb2 as pb
 from services.prediction.pb import open_inference_pb2_grpc as pb_grpc
+from services.prediction.streaming import Streams
 from services.rpc.authorization import Policy
 from services.rpc.errors import InvalidRequestError
 from services.rpc.status import Context
 
-EXTENSIONS = ["model_repository"]
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from pipelines.registry.manifest import Manifest
+
+EXTENSIONS = [
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "parameters",
+    "schedule_policy",
+    "statistics",
+]
 
 POLICY = Policy(
     service="inference.GRPCInferenceService",
     lower="infer",
     higher="admin",
     open_methods=frozenset({"ServerLive", "ServerReady"}),
-    lower_methods=frozenset({"ServerMetadata", "ModelReady", "ModelMetadata", "ModelInfer", "RepositoryIndex"}),
+    lower_methods=frozenset(
+        {"ServerMetadata", "ModelReady", "ModelMetadata", "ModelConfig", "ModelStatistics", "RepositoryIndex"}
+        | {"ModelInfer", "ModelStreamInfer"}
+    ),
 )
 
 
 class Servicer(pb_grpc.GRPCInferenceServiceServicer):
     """GRPCInferenceService over a data plane."""
 
-    def __init__(self, plane: DataPlane, max_request_rows: int) -> None:
-        self._plane, self._max_request_rows = plane, max_request_rows
+    def __init__(self, plane: DataPlane, scheduling: Scheduling, streams: Streams, max_request_rows: int) -> None:
+        self._plane, self._scheduling, self._streams = plane, scheduling, streams
+        self._max_request_rows = max_request_rows
 
     @override
     async def ServerLive(self, request: pb.ServerLiveRequest, context: Context) -> pb.ServerLiveResponse:
@@ -56,14 +80,30 @@ class Servicer(pb_grpc.GRPCInferenceServiceServicer):
         return model_metadata(self._plane.model(request.name, request.version))
 
     @override
+    async def ModelConfig(self, request: pb.ModelConfigRequest, context: Context) -> pb.ModelConfigResponse:
+        """How the model is set up to run."""
+        served = self._plane.model(request.name, request.version)
+        return pb.ModelConfigResponse(config=model_config(served, self._scheduling))
+
+    @override
+    async def ModelStatistics(self, request: pb.ModelStatisticsRequest, context: Context) -> pb.ModelStatisticsResponse:
+        """What the model, or every model, has done."""
+        return statistics(self._plane.served(request.name, request.version))
+
+    @override
     async def ModelInfer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:
         """Validate, batch, run."""
-        with self._plane.request(request.model_name, request.model_version) as served:
-            inference = decode(request, served.manifest, self._max_request_rows)
-            options = options_of(request)
-            deadline_s = options.deadline_s(context.time_remaining())
-            outputs = await served.batcher.infer(inference.inputs, inference.num_rows, deadline_s, options.priority)
-            return encode(request, served.version, served.manifest, inference, outputs)
+        return await self._infer(request, context.time_remaining())
+
+    @override
+    async def ModelStreamInfer(
+        self, request_iterator: AsyncIterator[pb.ModelInferRequest], context: Context
+    ) -> AsyncIterator[pb.ModelStreamInferResponse]:
+        """The same for each message, in their order, until the client has no more."""
+        answers = self._streams.answers(request_iterator, lambda each: self._infer(each, context.time_remaining()))
+        async with aclosing(answers):
+            async for answer in answers:
+                yield answer
 
     @override
     async def RepositoryIndex(self, request: pb.RepositoryIndexRequest, context: Context) -> pb.RepositoryIndexResponse:
@@ -79,3 +119,24 @@ class Servicer(pb_grpc.GRPCInferenceServiceServicer):
             raise InvalidRequestError("parameters", "none: models come from the registry", f"{len(request.parameters)}")
         await self._plane.load(request.model_name)
         return pb.RepositoryModelLoadResponse()
+
+    @override
+    async def RepositoryModelUnload(
+        self, request: pb.RepositoryModelUnloadRequest, context: Context
+    ) -> pb.RepositoryModelUnloadResponse:
+        """Serve nothing of the model."""
+        await self._plane.unload(request.model_name)
+        return pb.RepositoryModelUnloadResponse()
+
+    async def _infer(self, request: pb.ModelInferRequest, remaining_s: float | None) -> pb.ModelInferResponse:
+        with self._plane.request(request.model_name, request.model_version) as served:
+            options = options_of(request)
+            inference = await self._decode(request, served.manifest)
+            deadline_s = options.deadline_s(remaining_s)
+            outputs = await served.batcher.infer(inference.inputs, inference.num_rows, deadline_s, options.priority)
+            return encode(request, served.version, served.manifest, inference, outputs)
+
+    async def _decode(self, request: pb.ModelInferRequest, manifest: Manifest) -> Inference:
+        if takes_long(request, manifest):
+            return await asyncio.to_thread(decode, request, manifest, self._max_request_rows)
+        return decode(request, manifest, self._max_request_rows)

@@ -21,11 +21,16 @@ class Settings(HostSettings):
     threads: int = Field(default=1, ge=1, le=256, description="onnxruntime threads inside one operator.")
     poll_interval_s: float = Field(default=2.0, gt=0, description="Seconds between two looks at the registry.")
     max_batch_size: int = Field(default=64, ge=1, description="Most rows that separate requests share one run with.")
+    max_queue_delay_us: int = Field(
+        default=0, ge=0, le=10**6, description="Microseconds that a batch which is not full waits for company."
+    )
     max_request_rows: int = Field(default=1024, ge=1, description="Most rows of one request.")
     max_queue_requests: int = Field(default=1024, ge=1, description="Most requests that wait for one model.")
     max_pending_bytes: int = Field(
         default=256 * 2**20, ge=2**20, description="Most bytes of requests that wait, of all models together."
     )
+    max_streams: int = Field(default=128, ge=1, description="Most streams of requests that are open at a time.")
+    max_stream_requests: int = Field(default=64, ge=1, description="Most requests of one stream at work at a time.")
     cache_dir: Path | None = Field(default=None, description="Folder for downloaded versions; none: no cache.")
     cache_max_bytes: int = Field(default=10 * 2**30, ge=1, description="Most bytes of versions in the cache.")
     tokens_file: Path | None = Field(

@@ -29,10 +29,15 @@ def configure() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def request_id() -> str:
+    """Of the request that is being answered; empty outside."""
+    return _request_id.get()
+
+
 @contextmanager
-def request_context(request_id: str) -> Iterator[None]:
+def request_context(given: str) -> Iterator[None]:
     """What is logged inside belongs to this request."""
-    with _bound(_request_id, request_id):
+    with _bound(_request_id, given):
         yield
 
 

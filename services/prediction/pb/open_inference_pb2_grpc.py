@@ -64,6 +64,21 @@ class GRPCInferenceServiceStub:
                 request_serializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.ModelInferRequest.SerializeToString,
                 response_deserializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.ModelInferResponse.FromString,
                 _registered_method=True)
+        self.ModelStreamInfer = channel.stream_stream(
+                '/inference.GRPCInferenceService/ModelStreamInfer',
+                request_serializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.ModelInferRequest.SerializeToString,
+                response_deserializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.ModelStreamInferResponse.FromString,
+                _registered_method=True)
+        self.ModelConfig = channel.unary_unary(
+                '/inference.GRPCInferenceService/ModelConfig',
+                request_serializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.ModelConfigRequest.SerializeToString,
+                response_deserializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.ModelConfigResponse.FromString,
+                _registered_method=True)
+        self.ModelStatistics = channel.unary_unary(
+                '/inference.GRPCInferenceService/ModelStatistics',
+                request_serializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.ModelStatisticsRequest.SerializeToString,
+                response_deserializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.ModelStatisticsResponse.FromString,
+                _registered_method=True)
         self.RepositoryIndex = channel.unary_unary(
                 '/inference.GRPCInferenceService/RepositoryIndex',
                 request_serializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.RepositoryIndexRequest.SerializeToString,
@@ -73,6 +88,11 @@ class GRPCInferenceServiceStub:
                 '/inference.GRPCInferenceService/RepositoryModelLoad',
                 request_serializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.RepositoryModelLoadRequest.SerializeToString,
                 response_deserializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.RepositoryModelLoadResponse.FromString,
+                _registered_method=True)
+        self.RepositoryModelUnload = channel.unary_unary(
+                '/inference.GRPCInferenceService/RepositoryModelUnload',
+                request_serializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.RepositoryModelUnloadRequest.SerializeToString,
+                response_deserializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.RepositoryModelUnloadResponse.FromString,
                 _registered_method=True)
 
 
@@ -121,6 +141,27 @@ class GRPCInferenceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ModelStreamInfer(self, request_iterator, context):
+        """Predict, many times over one call: an answer or an error for each message, in their order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ModelConfig(self, request, context):
+        """How a model is set up to run, in Triton's words.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ModelStatistics(self, request, context):
+        """What was asked of a model, and what that took.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RepositoryIndex(self, request, context):
         """Every known model with its state and, where it is not served, the reason.
         """
@@ -130,6 +171,13 @@ class GRPCInferenceServiceServicer:
 
     def RepositoryModelLoad(self, request, context):
         """Read the model's champion from the registry at once, and serve it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RepositoryModelUnload(self, request, context):
+        """Serve nothing of the model any more.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -168,6 +216,21 @@ def add_GRPCInferenceServiceServicer_to_server(servicer, server):
                     request_deserializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.ModelInferRequest.FromString,
                     response_serializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.ModelInferResponse.SerializeToString,
             ),
+            'ModelStreamInfer': grpc.stream_stream_rpc_method_handler(
+                    servicer.ModelStreamInfer,
+                    request_deserializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.ModelInferRequest.FromString,
+                    response_serializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.ModelStreamInferResponse.SerializeToString,
+            ),
+            'ModelConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.ModelConfig,
+                    request_deserializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.ModelConfigRequest.FromString,
+                    response_serializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.ModelConfigResponse.SerializeToString,
+            ),
+            'ModelStatistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.ModelStatistics,
+                    request_deserializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.ModelStatisticsRequest.FromString,
+                    response_serializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.ModelStatisticsResponse.SerializeToString,
+            ),
             'RepositoryIndex': grpc.unary_unary_rpc_method_handler(
                     servicer.RepositoryIndex,
                     request_deserializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.RepositoryIndexRequest.FromString,
@@ -177,6 +240,11 @@ def add_GRPCInferenceServiceServicer_to_server(servicer, server):
                     servicer.RepositoryModelLoad,
                     request_deserializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.RepositoryModelLoadRequest.FromString,
                     response_serializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.RepositoryModelLoadResponse.SerializeToString,
+            ),
+            'RepositoryModelUnload': grpc.unary_unary_rpc_method_handler(
+                    servicer.RepositoryModelUnload,
+                    request_deserializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.RepositoryModelUnloadRequest.FromString,
+                    response_serializer=services_dot_prediction_dot_pb_dot_open__inference__pb2.RepositoryModelUnloadResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -352,6 +420,87 @@ class GRPCInferenceService:
             _registered_method=True)
 
     @staticmethod
+    def ModelStreamInfer(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/inference.GRPCInferenceService/ModelStreamInfer',
+            services_dot_prediction_dot_pb_dot_open__inference__pb2.ModelInferRequest.SerializeToString,
+            services_dot_prediction_dot_pb_dot_open__inference__pb2.ModelStreamInferResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ModelConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inference.GRPCInferenceService/ModelConfig',
+            services_dot_prediction_dot_pb_dot_open__inference__pb2.ModelConfigRequest.SerializeToString,
+            services_dot_prediction_dot_pb_dot_open__inference__pb2.ModelConfigResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ModelStatistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inference.GRPCInferenceService/ModelStatistics',
+            services_dot_prediction_dot_pb_dot_open__inference__pb2.ModelStatisticsRequest.SerializeToString,
+            services_dot_prediction_dot_pb_dot_open__inference__pb2.ModelStatisticsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def RepositoryIndex(request,
             target,
             options=(),
@@ -395,6 +544,33 @@ class GRPCInferenceService:
             '/inference.GRPCInferenceService/RepositoryModelLoad',
             services_dot_prediction_dot_pb_dot_open__inference__pb2.RepositoryModelLoadRequest.SerializeToString,
             services_dot_prediction_dot_pb_dot_open__inference__pb2.RepositoryModelLoadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RepositoryModelUnload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/inference.GRPCInferenceService/RepositoryModelUnload',
+            services_dot_prediction_dot_pb_dot_open__inference__pb2.RepositoryModelUnloadRequest.SerializeToString,
+            services_dot_prediction_dot_pb_dot_open__inference__pb2.RepositoryModelUnloadResponse.FromString,
             options,
             channel_credentials,
             insecure,

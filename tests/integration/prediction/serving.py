@@ -3,11 +3,12 @@
 from __future__ import annotations  # the asynchronous stub exists in the checker only
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import numpy as np
@@ -114,6 +115,17 @@ def typed_request(model: str, features: FloatArray = ROW) -> pb.ModelInferReques
 def raw_probabilities(answer: pb.ModelInferResponse) -> FloatArray:
     """The first output of a raw answer, `(rows, 2)`."""
     return np.frombuffer(answer.raw_output_contents[0], np.float32).reshape(answer.outputs[0].shape)
+
+
+async def asked(*command: str) -> dict[str, Any]:
+    """What a client that is a program of its own prints, as JSON."""
+    client = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, errors = await client.communicate()
+    assert client.returncode == 0, errors.decode()
+    answers: dict[str, Any] = json.loads(out)
+    return answers
 
 
 async def _is_ready(stub: GRPCInferenceServiceAsyncStub) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from grpc_reflection.v1alpha import reflection_pb2
 
 from services.prediction.pb import open_inference_pb2 as pb
+from services.prediction.servicer import EXTENSIONS
 from tests.integration.prediction.serving import ROW, eventually, raw_probabilities, raw_request, serving, typed_request
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import probabilities
@@ -67,7 +68,7 @@ async def test_metadata_names_tensors_features_and_classes(store: Store) -> None
         server = await it.stub.ServerMetadata(pb.ServerMetadataRequest())
         model = await it.stub.ModelMetadata(pb.ModelMetadataRequest(name="digits"))
     assert (server.name, server.version) == ("drivetrain", version("drivetrain"))
-    assert list(server.extensions) == ["model_repository"]
+    assert list(server.extensions) == EXTENSIONS
     assert (model.name, list(model.versions), model.platform) == ("digits", ["1"], "onnxruntime_onnx")
     assert [(each.name, each.datatype, list(each.shape)) for each in model.inputs] == [("features", "FP32", [-1, 3])]
     assert [each.name for each in model.outputs] == ["probabilities", "class_index"]

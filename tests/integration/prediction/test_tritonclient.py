@@ -1,13 +1,12 @@
 """An unmodified tritonclient, sync and asyncio, in a process of its own: one cannot hold both sets of messages."""
 
-import asyncio
 import json
 import sys
 
 import numpy as np
 import pytest
 
-from tests.integration.prediction.serving import serving
+from tests.integration.prediction.serving import asked, serving
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import GOLDEN_ROWS, probabilities
 
@@ -56,28 +55,20 @@ async def asynchronous():
         result = await client.infer("digits", inputs, outputs=outputs, request_id="a-1")
         return described(result, await client.is_model_ready("digits"), await client.get_model_metadata("digits"))
 
-print(json.dumps([synchronous(), asyncio.run(asynchronous())]))
+print(json.dumps({"s-1": synchronous(), "a-1": asyncio.run(asynchronous())}))
 """
 
 
 async def test_tritonclient_gets_the_answers_of_the_weights(store: Store) -> None:
     version = store.promote("digits", scale=2.0)
     async with serving(store.registry) as it:
-        client = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",
-            CLIENT,
-            f"127.0.0.1:{it.server.port}",
-            json.dumps(GOLDEN_ROWS.tolist()),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+        answers = await asked(
+            sys.executable, "-c", CLIENT, f"127.0.0.1:{it.server.port}", json.dumps(GOLDEN_ROWS.tolist())
         )
-        out, errors = await client.communicate()
-    assert client.returncode == 0, errors.decode()
     expected = probabilities(GOLDEN_ROWS, 2.0)
-    answers = json.loads(out)
-    assert [answer["id"] for answer in answers] == ["s-1", "a-1"]
-    for answer in answers:
+    assert list(answers) == ["s-1", "a-1"]
+    for id_, answer in answers.items():
+        assert answer["id"] == id_
         np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5)
         assert answer["class_index"] == expected.argmax(axis=1).tolist()
         assert (answer["version"], answer["ready"], answer["inputs"]) == (version, True, ["features"])

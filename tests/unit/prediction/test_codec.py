@@ -1,13 +1,12 @@
-import math
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.registry.manifest import NUMPY_DTYPES, Datatype, Manifest, Tensor
-from services.prediction.codec import CONTENTS_FIELDS, Inference, Options, decode, encode, options_of
+from services.prediction.codec import Inference, decode, encode
+from services.prediction.contents import CONTENTS_FIELDS
+from services.prediction.contents import raw as raw_content
 from services.prediction.pb import open_inference_pb2 as pb
 from services.rpc.errors import InvalidRequestError
 from tests.unit.prediction.graphs import manifest
@@ -30,7 +29,7 @@ def two_inputs() -> Manifest:
 
 
 def raw(name: str, array: np.ndarray, datatype: Datatype) -> pb.ModelInferRequest:
-    request = pb.ModelInferRequest(model_name="m", raw_input_contents=[array.tobytes()])
+    request = pb.ModelInferRequest(model_name="m", raw_input_contents=[raw_content(array)])
     request.inputs.add(name=name, datatype=datatype, shape=array.shape)
     return request
 
@@ -44,7 +43,8 @@ def typed(datatype: str, shape: list[int], **contents: object) -> pb.ModelInferR
 
 
 def values_of(datatype: Datatype) -> np.ndarray:
-    return np.array([[0, 1], [1, 0], [1, 1]]).astype(NUMPY_DTYPES[datatype])
+    values = [["", "a"], ["\0", "é\0"], ["日本", "😀" * 300]] if datatype == "BYTES" else [[0, 1], [1, 0], [1, 1]]
+    return np.array(values, object).astype(NUMPY_DTYPES[datatype])
 
 
 @pytest.mark.parametrize("datatype", NUMPY_DTYPES)
@@ -55,7 +55,7 @@ def test_raw_contents_of_every_datatype_go_there_and_back(datatype: Datatype) ->
     assert inference.inputs["x"].dtype == NUMPY_DTYPES[datatype]
     np.testing.assert_array_equal(inference.inputs["x"], array)
     answer = encode(request, "1", described, inference, {"y": inference.inputs["x"]})
-    assert list(answer.raw_output_contents) == [array.tobytes()]
+    assert list(answer.raw_output_contents) == [raw_content(array)]
     assert (answer.outputs[0].datatype, list(answer.outputs[0].shape)) == (datatype, [3, 2])
 
 
@@ -63,12 +63,13 @@ def test_raw_contents_of_every_datatype_go_there_and_back(datatype: Datatype) ->
 def test_typed_contents_of_every_datatype_go_there_and_back(datatype: Datatype) -> None:
     array, described = values_of(datatype), one_input(datatype)
     field = CONTENTS_FIELDS[datatype]
-    request = typed(datatype, [3, 2], **{field: array.ravel().tolist()})
+    values = [each.encode() if isinstance(each, str) else each for each in array.ravel().tolist()]
+    request = typed(datatype, [3, 2], **{field: values})
     inference = decode(request, described, MAX_ROWS)
     assert (inference.inputs["x"].dtype, inference.num_rows) == (NUMPY_DTYPES[datatype], 3)
     answer = encode(request, "1", described, inference, {"y": inference.inputs["x"]})
     assert not answer.raw_output_contents
-    assert list(getattr(answer.outputs[0].contents, field)) == array.ravel().tolist()
+    assert list(getattr(answer.outputs[0].contents, field)) == values
 
 
 def test_an_output_that_only_travels_raw_makes_a_typed_answer_raw() -> None:
@@ -139,6 +140,41 @@ def test_raw_contents_are_of_exact_size_and_number() -> None:
     assert refusal(raw("x", other, "BOOL"), one_input("BOOL")).endswith("expected BOOL bytes 0 or 1, came other bytes")
 
 
+def test_raw_texts_are_whole_and_utf_8() -> None:
+    def refused(content: bytes) -> str:
+        request = pb.ModelInferRequest(raw_input_contents=[content])
+        request.inputs.add(name="x", datatype="BYTES", shape=[1, 2])
+        return refusal(request, one_input("BYTES")).removeprefix("raw_input_contents for x: expected ")
+
+    empty, three = b"\0\0\0\0", b"\3\0\0\0abc"
+    assert refused(three) == "2 elements, a length of 4 bytes before each, came 7 bytes"
+    assert refused(three + b"\0") == "2 elements, came 1"
+    assert refused(three + b"\4\0\0\0abc") == "the bytes of element 1, came 3, of the 4 that its length announces"
+    assert refused(b"\xff\xff\xff\xff" + three) == (
+        "the bytes of element 0, came 7, of the 4294967295 that its length announces"
+    )
+    assert refused(empty + three + b"a") == "2 elements, came 1 bytes more"
+    assert refused(empty + b"\2\0\0\0a\xff") == "UTF-8 in every element, came element 1 with another byte at 1"
+
+
+def test_typed_texts_are_utf_8() -> None:
+    request = typed("BYTES", [1, 2], bytes_contents=[b"a", b"\xed\xa0\x80"])
+    assert refusal(request, one_input("BYTES")).startswith("inputs[x].contents: expected UTF-8 in every element")
+
+
+def test_shared_memory_is_refused() -> None:
+    request = raw("x", ONES, "FP32")
+    request.outputs.add(name="y").parameters["shared_memory_region"].string_param = "mine"
+    assert "shared_memory_region, which is not supported" in refusal(request)
+
+
+def test_other_parameters_of_tensors_are_passed_over() -> None:
+    request = raw("x", ONES, "FP32")
+    request.outputs.add(name="y").parameters["binary_data"].bool_param = True
+    request.inputs[0].parameters["colour"].string_param = "red"
+    assert decode(request, one_input("FP32"), MAX_ROWS).outputs == ("y",)
+
+
 def test_typed_contents_are_in_the_right_field_number_and_range() -> None:
     assert refusal(typed("FP32", [1, 2], fp32_contents=[1.0])).endswith("expected 2 values for [1, 2], came 1 values")
     assert refusal(typed("FP32", [1, 2], fp64_contents=[1.0, 2.0])).endswith(
@@ -168,36 +204,6 @@ def test_outputs() -> None:
     assert refusal(request) == "outputs: expected each name once, came 'y' twice"
 
 
-def test_the_earlier_deadline_counts() -> None:
-    request = pb.ModelInferRequest()
-    now = time.monotonic()
-    assert options_of(request).deadline_s(None) == math.inf
-    assert now + 5 <= options_of(request).deadline_s(5) < now + 10
-    request.parameters["timeout"].int64_param = 1_000_000
-    assert options_of(request).deadline_s(5) < now + 5
-    request.parameters["timeout"].int64_param = 0
-    assert options_of(request).deadline_s(None) == math.inf
-
-
-@pytest.mark.parametrize(("asked", "given"), [(0, 5), (1, 1), (9, 9), (10, 5), (2**40, 5)])
-def test_a_priority_beyond_the_lowest_is_the_default(asked: int, given: int) -> None:
-    request = pb.ModelInferRequest()
-    assert options_of(request) == Options()
-    request.parameters["priority"].uint64_param = asked
-    assert options_of(request).priority == given
-
-
-@pytest.mark.parametrize("name", ["timeout", "priority"])
-def test_an_option_of_another_kind_is_refused(name: str) -> None:
-    request = pb.ModelInferRequest()
-    request.parameters[name].string_param = "1s"
-    with pytest.raises(InvalidRequestError, match="int64_param"):
-        options_of(request)
-    request.parameters[name].int64_param = -1
-    with pytest.raises(InvalidRequestError, match="at least 0"):
-        options_of(request)
-
-
 DATATYPES = st.sampled_from([*NUMPY_DTYPES, "BYTES", "", "fp32"])
 INT64 = st.integers(-(2**63), 2**63 - 1)
 SHAPES = st.lists(st.one_of(st.integers(-2, 4), INT64), max_size=4)
@@ -208,6 +214,7 @@ CONTENTS = st.fixed_dictionaries(
         "int_contents": st.lists(st.integers(-(2**31), 2**31 - 1), max_size=6),
         "int64_contents": st.lists(INT64, max_size=6),
         "uint64_contents": st.lists(st.integers(0, 2**64 - 1), max_size=6),
+        "bytes_contents": st.lists(st.binary(max_size=6), max_size=6),
         "bool_contents": st.lists(st.booleans(), max_size=6),
     },
 )
@@ -257,4 +264,4 @@ def test_arbitrary_bytes_of_a_well_formed_tensor(data: bytes, rows: int, datatyp
     except InvalidRequestError:
         return
     assert_valid(inference, described)
-    assert inference.inputs["x"].tobytes() == data
+    assert raw_content(inference.inputs["x"]) == data

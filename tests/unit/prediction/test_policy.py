@@ -12,6 +12,10 @@ def test_every_method_of_the_service_has_its_right() -> None:
         "ModelReady": "infer",
         "ModelMetadata": "infer",
         "ModelInfer": "infer",
+        "ModelStreamInfer": "infer",
+        "ModelConfig": "infer",
+        "ModelStatistics": "infer",
         "RepositoryIndex": "infer",
         "RepositoryModelLoad": "admin",
+        "RepositoryModelUnload": "admin",
     }

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from pipelines.data.dataset import Dataset, Rows
 from pipelines.data.scaling import Scaling
-from pipelines.export.graph import build_predictor, contract, export_onnx, predict
+from pipelines.export.graph import build_predictor, contract, export_onnx, image_scale, predict
 from pipelines.models.network import build_network
-from pipelines.registry.manifest import NUMPY_DTYPES, Tensor
+from pipelines.registry.manifest import NUMPY_DTYPES, Image, Tensor
 from pipelines.spec import Task
 from pipelines.spec_file import build_spec
 
@@ -207,3 +207,32 @@ def test_the_batch_and_time_axes_are_open() -> None:
     assert inputs[0].shape == (-1, -1, 3)
     assert [output.shape for output in outputs] == [(-1, 3), (-1,)]
     assert contract(dataset((2, 8, 8)))[0][0].shape == (-1, 2, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("brightest", "channels", "white"),
+    [
+        (1.0, 3, 1),
+        (0.5, 1, 1),
+        (255, 3, 255),
+        (200, 1, 255),
+        (16, 1, None),
+        (200.5, 1, None),
+        (256, 1, None),
+        (1, 2, None),
+    ],
+)
+def test_training_images_tell_how_bright_white_is_or_nothing(
+    brightest: float, channels: int, white: float | None
+) -> None:
+    features = np.zeros((4, channels, 2, 2), np.float32)
+    features[1, 0, 1, 1] = brightest
+    assert image_scale(features) == (None if white is None else Image(white=white))
+
+
+def test_what_goes_below_black_is_no_plain_image() -> None:
+    features = np.zeros((4, 1, 2, 2), np.float32)
+    features[0, 0, 0] = -1, 1
+    assert image_scale(features) is None
+    assert image_scale(np.zeros((4, 6), np.float32)) is None
+    assert image_scale(np.zeros((4, 1, 2, 2), np.float32)) is None, "all black tells nothing"

@@ -14,9 +14,9 @@ def test_every_datatype_has_its_numpy_form() -> None:
     assert set(NUMPY_DTYPES) == set(get_args(Datatype))
     for name, dtype in NUMPY_DTYPES.items():
         assert dtype.byteorder in "|<=" or dtype == dtype.newbyteorder("<")
-        kind = {"BOOL": "b", "UINT": "u", "INT": "i", "FP": "f"}[name.rstrip("0123456789")]
+        kind = {"BOOL": "b", "UINT": "u", "INT": "i", "FP": "f", "BYTES": "O"}[name.rstrip("0123456789")]
         assert dtype.kind == kind
-        assert name == "BOOL" or int(name.lstrip("BOLUINTFP")) == dtype.itemsize * 8
+        assert name in ("BOOL", "BYTES") or int(name.lstrip("BOLUINTFP")) == dtype.itemsize * 8
     assert NUMPY_DTYPES["FP32"] == np.float32
 
 

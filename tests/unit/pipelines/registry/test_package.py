@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 
 from pipelines.errors import PackageError, RegistryError
 from pipelines.registry.manifest import Manifest
-from pipelines.registry.package import GOLDEN_FILE, MANIFEST_FILE, MODEL_FILE, Golden, open_package, seal, sha256
+from pipelines.registry.package import (
+    GOLDEN_FILE,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    Golden,
+    open_package,
+    seal,
+    sha256,
+    write_golden,
+)
 from tests.unit.pipelines.registry.versions import MODEL, golden, manifest, sealed
 
 Change = Callable[[Path], object]
@@ -212,3 +221,15 @@ def test_answers_that_differ(recorded: NDArray[np.generic], came: NDArray[np.gen
 def test_an_answer_that_is_missing() -> None:
     with pytest.raises(PackageError, match=r"output 'y' is nothing, recorded as float32 \[1\]"):
         Golden({}, {"y": array(0.5)}).check({"z": array(0.5)})
+
+
+def test_texts_among_the_golden_rows_are_kept_and_compared(tmp_path: Path) -> None:
+    texts = np.array([["", "a\0b"], ["日本", "c"]], object)
+    write_golden(tmp_path, Golden({"x": texts}, {"y": texts}))
+    (tmp_path / MODEL_FILE).write_bytes(b"graph")
+    recorded = open_package(tmp_path, seal(tmp_path, manifest())).golden
+    assert recorded.inputs["x"].tolist() == texts.tolist()
+    assert recorded.inputs["x"].dtype == object
+    recorded.check({"y": texts})
+    with pytest.raises(PackageError, match="another text than recorded"):
+        recorded.check({"y": np.array([["", "a"], ["日本", "c"]], object)})
