@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from services.prediction.errors import ModelNotReadyError
 from services.prediction.follower import Follower
 from services.prediction.repository import IndexRow, Repository, ServedVersion
 from services.rpc.errors import StoppingError
@@ -26,14 +25,14 @@ class DataPlane:
         return self._follower.synced.is_set() and not self._stopping
 
     @contextmanager
-    def request(self, name: str, version: str) -> Iterator[ServedVersion]:
+    def request(self, name: str, version: str, alias: str = "") -> Iterator[ServedVersion]:
         """The version that answers this request, counted in its metrics.
 
         Raises StoppingError and whatever `Repository.find` raises.
         """
         if self._stopping:
             raise StoppingError
-        served = self._repository.find(name, version)
+        served = self._repository.find(name, version, alias)
         self.num_active += 1
         self._idle.clear()
         try:
@@ -44,25 +43,25 @@ class DataPlane:
             if self.num_active == 0:
                 self._idle.set()
 
-    def model(self, name: str, version: str) -> ServedVersion:
+    def model(self, name: str, version: str, alias: str = "") -> ServedVersion:
         """The version that would answer. Raises what `Repository.find` raises."""
-        return self._repository.find(name, version)
+        return self._repository.find(name, version, alias)
 
-    def model_ready(self, name: str, version: str) -> bool:
-        """Whether a request would be run. Raises UnknownModelError, UnknownVersionError or InvalidRequestError."""
-        try:
-            self._repository.find(name, version)
-        except ModelNotReadyError:
-            return False
-        return not self._stopping
+    def model_ready(self, name: str, version: str, alias: str = "") -> bool:
+        """Whether a request would be run. Raises what `Repository.is_ready` raises."""
+        return self._repository.is_ready(name, version, alias) and not self._stopping
 
     def index(self, *, ready_only: bool) -> list[IndexRow]:
         """The known models' versions with their state."""
         return [row for row in self._repository.index() if row.state == "READY" or not ready_only]
 
-    async def load(self, name: str) -> None:
-        """Serve the model's champion as the registry has it now. Raises what `Follower.refresh` raises."""
-        await self._follower.refresh(name)
+    async def load(self, name: str, version: str = "") -> None:
+        """Serve what the registry's aliases name now, or this version besides. Raises what `Follower.load` raises."""
+        await self._follower.load(name, version)
+
+    async def unload(self, name: str, version: str = "") -> None:
+        """Serve no more of the model, or of this version, until it is loaded. Raises what `Follower.unload` raises."""
+        await self._follower.unload(name, version)
 
     async def drain(self) -> None:
         """Take no more requests, and return when those under way are done."""

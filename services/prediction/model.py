@@ -1,5 +1,6 @@
 """One loaded version: an onnxruntime session that agrees with its manifest. onnxruntime's errors end here."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -88,6 +89,7 @@ def _open_session(content: bytes, threads: int) -> onnxruntime.InferenceSession:
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 4  # errors are raised, and logged by us
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the cores to others
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)  # no folder
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no other base

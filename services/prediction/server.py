@@ -7,16 +7,18 @@ from contextlib import suppress
 
 from pipelines.registry.package import Package
 from services.prediction.batcher import Batcher
-from services.prediction.cache import CachedSource, Registry
+from services.prediction.budget import estimated_bytes
+from services.prediction.cache import CachedSource
 from services.prediction.data_plane import DataPlane
 from services.prediction.follower import Follower
+from services.prediction.loading import Loading
 from services.prediction.metrics import Metrics
 from services.prediction.model import load
 from services.prediction.pb import open_inference_pb2_grpc as pb_grpc
 from services.prediction.repository import Repository, ServedVersion
 from services.prediction.servicer import POLICY, Servicer
 from services.prediction.settings import Settings
-from services.prediction.sources import Memory, NoMemory, VersionSource
+from services.prediction.sources import Registry, Source, UncachedSource
 from services.rpc.authorization import AuthorizationInterceptor, read_tokens
 from services.rpc.hosting import Host, run_until_signal
 from services.rpc.status import StatusInterceptor
@@ -83,10 +85,12 @@ def build(settings: Settings, registry: Registry) -> PredictionServer:
         model = load(name, version, package, settings.threads, settings.max_batch_size)
         counts = metrics.of_version(name, version)
         batcher = Batcher(model, executor, counts, settings.max_batch_size, settings.max_queue_requests)
-        return ServedVersion(name, version, package.manifest, batcher, counts)
+        memory_bytes = estimated_bytes(len(package.model))
+        return ServedVersion(name, version, package.manifest, batcher, counts, memory_bytes)
 
-    source, memory = _with_cache(settings, registry, metrics)
-    follower = Follower(source, memory, repository, load_version, metrics, settings.poll_interval_s)
+    source, poll_interval_s = _source(settings, registry, metrics), settings.poll_interval_s
+    loading = Loading(repository, load_version, metrics, poll_interval_s, settings.memory_max_bytes)
+    follower = Follower(source, repository, loading, metrics, poll_interval_s, settings.models)
     plane = DataPlane(repository, follower)
     interceptors = [StatusInterceptor(), AuthorizationInterceptor(POLICY, tokens)]
     host = Host(settings, POLICY.service, interceptors, metrics.registry)
@@ -99,8 +103,7 @@ async def serve(settings: Settings, registry: Registry) -> None:
     await run_until_signal(build(settings, registry), settings.drain_grace_s)
 
 
-def _with_cache(settings: Settings, registry: Registry, metrics: Metrics) -> tuple[VersionSource, Memory]:
+def _source(settings: Settings, registry: Registry, metrics: Metrics) -> Source:
     if settings.cache_dir is None:
-        return registry, NoMemory()
-    cached = CachedSource(registry, settings.cache_dir, settings.cache_max_bytes, metrics)
-    return cached, cached
+        return UncachedSource(registry, settings.model_max_bytes)
+    return CachedSource(registry, settings.model_max_bytes, settings.cache_dir, settings.cache_max_bytes, metrics)

@@ -73,8 +73,11 @@ class Servicer(pb_grpc.GRPCInferenceServiceServicer):
     async def RepositoryModelLoad(
         self, request: pb.RepositoryModelLoadRequest, context: Context
     ) -> pb.RepositoryModelLoadResponse:
-        """Serve the champion of the registry now."""
-        if request.parameters:
-            raise InvalidRequestError("parameters", "none: models come from the registry", f"{len(request.parameters)}")
-        await self._plane.load(request.model_name)
+        """Serve what the registry's aliases name now, or the parameter `version` besides."""
+        version = request.parameters["version"]
+        if len(request.parameters) > 1 or version.WhichOneof("parameter_choice") not in {None, "string_param"}:
+            raise InvalidRequestError(
+                "parameters", "none but the string version", str(sorted(request.parameters))[:256]
+            )
+        await self._plane.load(request.model_name, version.string_param)
         return pb.RepositoryModelLoadResponse()

@@ -14,6 +14,11 @@ class Settings(HostSettings):
     metrics_port: Port = Field(default=8002, description="Port of the Prometheus metrics; 0 takes a free one.")
     threads: int = Field(default=1, ge=1, le=256, description="onnxruntime threads inside one operator.")
     poll_interval_s: float = Field(default=2.0, gt=0, description="Seconds between two looks at the registry.")
+    models: str = Field(default="*", min_length=1, description="Models to serve: patterns such as digits-*,wine.")
+    memory_max_bytes: int = Field(
+        default=0, ge=0, description="Most memory of loaded versions, estimated; 0: no limit."
+    )
+    model_max_bytes: int = Field(default=2 * 2**30, ge=1, description="Largest version that is downloaded, all files.")
     max_batch_size: int = Field(default=64, ge=1, description="Most rows that separate requests share one run with.")
     max_request_rows: int = Field(default=1024, ge=1, description="Most rows of one request.")
     max_queue_requests: int = Field(default=1024, ge=1, description="Most requests that wait for one model.")

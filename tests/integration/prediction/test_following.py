@@ -12,6 +12,7 @@ from onnx import ModelProto
 
 from pipelines.registry.manifest import Manifest
 from pipelines.registry.package import Golden
+from services.prediction.repository import LOADING
 from tests.integration.prediction.serving import (
     ROW,
     Serving,
@@ -133,7 +134,7 @@ async def test_a_wrong_version_is_refused_and_the_old_one_serves(
 
 
 async def is_refused(it: Serving, model: str, version: str) -> bool:
-    return bool(await it.reason(model, version))
+    return await it.reason(model, version) not in {"", LOADING}
 
 
 async def test_a_mended_version_is_taken_by_a_later_attempt(store: Store) -> None:

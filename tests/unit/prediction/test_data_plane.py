@@ -6,14 +6,16 @@ import pytest
 
 from pipelines.errors import RegistryError
 from pipelines.registry.package import Package
+from pipelines.registry.promotion import Promotion
 from services.prediction.batcher import Batcher
 from services.prediction.data_plane import DataPlane
 from services.prediction.errors import UnknownModelError
 from services.prediction.follower import Follower
+from services.prediction.loading import Loading
 from services.prediction.metrics import Metrics
 from services.prediction.model import load
 from services.prediction.repository import Repository, ServedVersion
-from services.prediction.sources import NoMemory
+from services.prediction.sources import UncachedSource
 from services.rpc.errors import StoppingError
 from tests.unit.prediction.graphs import manifest, package
 
@@ -21,11 +23,20 @@ from tests.unit.prediction.graphs import manifest, package
 class Away:
     """A registry that is away."""
 
-    def champions(self) -> dict[str, str | None]:
+    def aliases(self) -> dict[str, dict[str, str]]:
         raise RegistryError("away")
 
-    def fetch(self, model: str, version: str, directory: Path) -> Package:
-        raise RegistryError(f"cannot fetch {model} {version} into {directory}")
+    def promotion(self, model: str, version: str) -> Promotion:
+        raise RegistryError(f"cannot read {model} {version}")
+
+    def manifest_sha256(self, model: str, version: str) -> str | None:
+        raise RegistryError(f"cannot read {model} {version}")
+
+    def size_bytes(self, model: str, version: str) -> int | None:
+        raise RegistryError(f"cannot read {model} {version}")
+
+    def fetch(self, model: str, version: str, directory: Path, max_bytes: float) -> Package:
+        raise RegistryError(f"cannot fetch {model} {version} of {max_bytes} bytes into {directory}")
 
 
 @pytest.fixture
@@ -37,8 +48,10 @@ def plane() -> DataPlane:
         batcher = Batcher(load(name, version, fetched, 1, 4), ThreadPoolExecutor(1), counts, 4, 4)
         return ServedVersion(name, version, manifest(name), batcher, counts)
 
+    repository.follow("digits", {"champion": "1"})
     repository.swap(load_version("digits", "1", package("digits")))
-    return DataPlane(repository, Follower(Away(), NoMemory(), repository, load_version, metrics, 60))
+    loading = Loading(repository, load_version, metrics, 60)
+    return DataPlane(repository, Follower(UncachedSource(Away(), 10**9), repository, loading, metrics, 60))
 
 
 async def test_draining_refuses_the_new_and_waits_for_those_under_way(plane: DataPlane) -> None:

@@ -2,11 +2,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from pipelines.registry.promotion import Promotion
 from services.prediction.batcher import Batcher
-from services.prediction.errors import ModelNotReadyError, UnknownModelError, UnknownVersionError
+from services.prediction.desired import Orders
+from services.prediction.errors import ModelNotReadyError, UnknownAliasError, UnknownModelError, UnknownVersionError
 from services.prediction.metrics import Metrics
 from services.prediction.model import LoadedModel
-from services.prediction.repository import IndexRow, Repository, ServedVersion
+from services.prediction.repository import NO_CHAMPION, IndexRow, Repository, ServedVersion
 from services.rpc.errors import InvalidRequestError
 from tests.unit.prediction.graphs import manifest, package
 
@@ -21,6 +23,7 @@ def served(name: str, version: str) -> ServedVersion:
 @pytest.fixture
 def repository() -> Repository:
     known = Repository()
+    known.follow("digits", {"champion": "7"})
     known.swap(served("digits", "7"))
     return known
 
@@ -45,42 +48,141 @@ def test_unknown_models_and_versions(repository: Repository) -> None:
 
 
 def test_a_refused_version_leaves_the_served_one(repository: Repository) -> None:
+    repository.follow("digits", {"champion": "8"})
     repository.refuse("digits", "8", "golden rows")
     assert repository.find("digits", "").version == "7"
     with pytest.raises(ModelNotReadyError, match="golden rows"):
         repository.find("digits", "8")
     assert list(repository.index()) == [
-        IndexRow("digits", "7", "READY", ""),
+        IndexRow("digits", "7", "READY", "champion until version 8 is loaded"),
         IndexRow("digits", "8", "UNAVAILABLE", "golden rows"),
     ]
-    repository.clear_refusal("digits")
-    assert [row.version for row in repository.index()] == ["7"]
+    repository.begin("digits", "8")
+    assert list(repository.index())[1] == IndexRow("digits", "8", "LOADING", "golden rows")
+    repository.follow("digits", {"champion": "7"})
+    assert list(repository.index()) == [IndexRow("digits", "7", "READY", "champion")]
 
 
 def test_a_model_that_never_loaded_is_known_but_not_ready() -> None:
     repository = Repository()
+    repository.follow("digits", {"champion": "1"})
+    with pytest.raises(ModelNotReadyError, match="it is being loaded"):
+        repository.find("digits", "")
     repository.refuse("digits", "1", "no graph")
     with pytest.raises(ModelNotReadyError, match="no graph"):
         repository.find("digits", "")
+    assert not repository.is_ready("digits", "")
 
 
 def test_retired_and_forgotten(repository: Repository) -> None:
     held = repository.find("digits", "")
-    repository.retire("digits", "no champion")
-    with pytest.raises(ModelNotReadyError):
+    repository.follow("digits", {})
+    with pytest.raises(ModelNotReadyError, match=NO_CHAMPION):
+        repository.find("digits", "")
+    with pytest.raises(UnknownVersionError, match="the champion is none"):
         repository.find("digits", "7")
+    assert list(repository.index()) == [IndexRow("digits", "", "UNAVAILABLE", NO_CHAMPION)]
     repository.forget("digits")
     with pytest.raises(UnknownModelError):
         repository.find("digits", "7")
     assert held.version == "7", "whoever holds a version may finish with it"
 
 
-def test_when_an_entry_is_settled(repository: Repository) -> None:
-    entry = repository.known()["digits"]
-    assert entry.settled_on("7")
-    assert not entry.settled_on("8")
-    assert not entry.settled_on(None)
-    repository.refuse("digits", "8", "wrong")
-    assert not repository.known()["digits"].settled_on("7")
-    repository.retire("digits", "no champion")
-    assert repository.known()["digits"].settled_on(None)
+@pytest.fixture
+def challenged(repository: Repository) -> Repository:
+    repository.follow("digits", {"champion": "7", "challenger": "8", "candidate": "8", "next": "9"})
+    repository.swap(served("digits", "8"))
+    repository.refuse("digits", "9", "no graph")
+    return repository
+
+
+def test_versions_are_addressed_by_alias(challenged: Repository) -> None:
+    assert challenged.find("digits@challenger", "").version == "8"
+    assert challenged.find("digits", "", "candidate").version == "8"
+    assert challenged.find("digits@champion", "").version == "7"
+    assert challenged.find("digits", "8").version == "8"
+    with pytest.raises(ModelNotReadyError, match="no graph"):
+        challenged.find("digits@next", "")
+    with pytest.raises(UnknownAliasError) as error:
+        challenged.find("digits@best", "")
+    assert str(error.value) == (
+        "no version of model 'digits' has the alias 'best': there are candidate, challenger, champion, next"
+    )
+    with pytest.raises(UnknownModelError, match="'wine'"):
+        challenged.find("wine@challenger", "")
+
+
+def test_a_name_with_an_at_sign_is_a_name_first(challenged: Repository) -> None:
+    challenged.follow("digits@challenger", {"champion": "1"})
+    challenged.swap(served("digits@challenger", "1"))
+    assert challenged.find("digits@challenger", "").version == "1"
+    assert challenged.find("digits@challenger@champion", "").version == "1"
+    for name in ("@", "@champion", "digits@", "other"):
+        with pytest.raises(UnknownModelError):
+            challenged.find(name, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "alias"),
+    [
+        ("digits@challenger", "8", ""),
+        ("digits", "8", "challenger"),
+        ("digits@challenger", "", "challenger"),
+        ("digits@challenger", "", "champion"),
+    ],
+)
+def test_there_is_one_way_to_name_a_version_at_a_time(
+    challenged: Repository, name: str, version: str, alias: str
+) -> None:
+    with pytest.raises(InvalidRequestError):
+        challenged.find(name, version, alias)
+
+
+def test_the_index_says_what_a_version_is_served_for(challenged: Repository) -> None:
+    challenged.note("digits", Promotion("7", "ann", "2026-11-25T00:30Z"))
+    assert [row.reason for row in challenged.index()] == [
+        "champion, promoted 2026-11-25T00:30Z by ann",
+        "candidate, challenger",
+        "no graph",
+    ]
+    challenged.follow("digits", {"champion": "8", "challenger": "8"})
+    assert [row.reason for row in challenged.index()] == ["champion, challenger"], "another version was promoted then"
+    challenged.note("digits", Promotion("8"))
+    assert [row.reason for row in challenged.index()] == ["champion, challenger"], "who and when was not recorded"
+
+
+def test_an_evicted_version_is_asked_for_once_and_keeps_its_alias(challenged: Repository) -> None:
+    challenged.evict("digits", "8")
+    assert not challenged.is_ready("digits@challenger", "")
+    assert challenged.asked.empty()
+    for _ in range(3):
+        with pytest.raises(ModelNotReadyError, match="is being loaded"):
+            challenged.find("digits@challenger", "")
+    assert challenged.asked.get_nowait() == ("digits", "8")
+    assert challenged.asked.empty()
+    challenged.swap(served("digits", "8"))
+    assert challenged.find("digits@challenger", "").version == "8"
+
+
+def test_a_request_is_a_use(challenged: Repository) -> None:
+    before = {each.version: each.used_s for each in challenged.residents()}
+    challenged.find("digits@challenger", "")
+    after = {each.version: each.used_s for each in challenged.residents()}
+    assert after["8"] > before["8"]
+    assert after["7"] == before["7"]
+    assert [each.is_champion for each in challenged.residents()] == [True, False]
+
+
+def test_an_unloaded_version_leaves_the_others(challenged: Repository) -> None:
+    challenged.order("digits", Orders().unload("7"))
+    with pytest.raises(ModelNotReadyError, match="unloaded"):
+        challenged.find("digits", "")
+    assert challenged.find("digits@challenger", "").version == "8"
+    assert next(challenged.index()) == IndexRow("digits", "7", "UNAVAILABLE", "unloaded")
+
+
+def test_an_unloaded_model_without_versions_says_so() -> None:
+    repository = Repository()
+    repository.follow("digits", {})
+    repository.order("digits", Orders().unload(""))
+    assert list(repository.index()) == [IndexRow("digits", "", "UNAVAILABLE", "unloaded")]
