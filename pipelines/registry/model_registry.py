@@ -9,6 +9,7 @@ from math import inf
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from google.protobuf.json_format import ParseError
 from mlflow.artifacts import download_artifacts, list_artifacts
 from mlflow.exceptions import MlflowException
 
@@ -62,14 +63,31 @@ class ModelRegistry:
         return {model: aliases.get(CHAMPION) for model, aliases in self.aliases().items()}
 
     def aliases(self) -> Mapping[str, Mapping[str, str]]:
-        """By registered model the version that each of its aliases names."""
+        """By registered model the version that each of its aliases names. Raises RegistryError also for nonsense."""
         with translated("list the registered models"):
             page = self._client.search_registered_models()
             models = list(page)
             while page.token:
                 page = self._client.search_registered_models(page_token=page.token)
                 models.extend(page)
-        return {model.name: {alias: str(version) for alias, version in model.aliases.items()} for model in models}
+        found = {model.name: {alias: str(version) for alias, version in model.aliases.items()} for model in models}
+        for name, aliases in found.items():
+            if not name or not all(version.isdecimal() for version in aliases.values()):
+                raise RegistryOutageError(f"cannot list the registered models: {name!r} with {aliases} is none")
+        return found
+
+    def is_registered(self, model: str) -> bool:
+        """Whether the registry has the model: an empty list may be nonsense, this is an answer about its name."""
+        with translated(f"read the model {model!r}"):
+            try:
+                found = self._client.get_registered_model(model)
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return False
+                raise
+        if found.name != model:
+            raise RegistryOutageError(f"cannot read the model {model!r}: the answer is about {found.name!r}")
+        return True
 
     def champion(self, model: str) -> Champion | None:
         """The model's champion with its recorded score; None before the first promotion."""
@@ -216,8 +234,8 @@ def translated(action: str) -> Iterator[None]:
     """The boundary where what MLflow and its artifact stores raise becomes a RegistryError."""
     try:
         yield
-    except (MlflowException, OSError) as error:
-        kind = RegistryOutageError if is_outage(error) else RegistryError
+    except (MlflowException, OSError, ParseError) as error:
+        kind = RegistryOutageError if isinstance(error, ParseError) or is_outage(error) else RegistryError
         text = error.message if isinstance(error, MlflowException) else error
         raise kind(f"cannot {action}: {text}") from error
 

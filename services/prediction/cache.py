@@ -8,6 +8,7 @@ A folder belongs to one registry: what it remembers is served while that registr
 """
 
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from services.prediction.package_cache import PackageCache
 from services.prediction.sources import Aliases, Registry, UncachedSource
 
 logger = logging.getLogger(__name__)
+
+SHA256 = re.compile("[0-9a-f]{64}")
 
 
 class InService(BaseModel):
@@ -55,7 +58,7 @@ class CachedSource(UncachedSource):
         The registry is asked for the hash first: a model that was deleted and made anew counts its versions from 1.
         """
         recorded = self._registry.manifest_sha256(model, version)
-        if recorded is None:
+        if recorded is None or not SHA256.fullmatch(recorded):
             return super().fetch(model, version)  # which says what is wrong with such a version
         package = self._open(recorded)
         if package is None:

@@ -8,8 +8,9 @@ its memory has, until the registry answers.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from fnmatch import fnmatchcase
+from typing import ParamSpec, TypeVar
 
 from pipelines.errors import RegistryError
 from services.prediction.desired import desired
@@ -23,6 +24,11 @@ from services.rpc.errors import InvalidRequestError
 
 logger = logging.getLogger(__name__)
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+ANSWER_S = 60.0
+"""Seconds after which a registry that trickles its answer is taken to be away."""
 FIRST_ANSWER_S = 5.0
 """Seconds that a starting server waits for the registry before it serves what it remembers."""
 
@@ -45,6 +51,7 @@ class Follower:
         self._registered: Mapping[str, Aliases] = {}
         """What the last look saw."""
         self._looking = asyncio.Lock()
+        self._works: set[asyncio.Task[None]] = set()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._away = False
         self.synced = asyncio.Event()
@@ -52,20 +59,26 @@ class Follower:
 
     async def run(self) -> None:
         """Poll, and bring back what was evicted, until cancelled; nothing that goes wrong ends it."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._poll())
+        polling = asyncio.create_task(self._poll())
+        try:
             while True:
-                model, version = await self._repository.asked.get()
-                group.create_task(self._bring_back(model, version))
+                model, _ = await self._repository.asked.get()
+                self._begin(self._settle(model))
+        finally:
+            for work in (polling, *self._works):
+                work.cancel()
 
-    async def sync(self) -> None:
-        """One look at the registry, with whatever follows from it. Raises RegistryAwayError."""
+    async def sync(self, patience_s: float | None = None) -> None:
+        """One look at the registry, with whatever follows from it: what takes longer goes on beside the next look.
+
+        Raises RegistryAwayError.
+        """
         await self._look()
         models = self._registered.keys() | self._repository.known().keys()
-        unexpected = await _unexpected(self._settle(model) for model in sorted(models) if self._is_due(model))
+        works = [self._begin(self._settle(model)) for model in sorted(models) if self._is_due(model)]
+        if works:
+            await asyncio.wait(works, timeout=patience_s)
         self.synced.set()
-        if unexpected:
-            raise unexpected[0]
 
     async def load(self, model: str, version: str = "") -> None:
         """Serve what the model's aliases name now, waiting times or not; a version is served from now on besides.
@@ -109,20 +122,19 @@ class Follower:
             try:
                 if not self.synced.is_set():
                     await self._recall_unless_answered()
-                await self.sync()
+                await self.sync(self._poll_interval_s if self.synced.is_set() else None)
             except RegistryAwayError:
                 pass  # logged where it was noticed; what is served goes on
             except Exception:
                 logger.exception("following the registry failed; trying again")
             await asyncio.sleep(self._poll_interval_s)
 
-    async def _bring_back(self, model: str, version: str) -> None:
-        try:
-            await self._settle(model)
-        except UnknownModelError:
-            pass  # it was deleted meanwhile
-        except Exception:
-            logger.exception("model %s: version %s could not be loaded again", model, version)
+    def _begin(self, work: Coroutine[None, None, object]) -> asyncio.Task[None]:
+        """Do it beside what else there is to do."""
+        task = asyncio.create_task(_unless_it_fails(work))
+        self._works.add(task)
+        task.add_done_callback(self._works.discard)
+        return task
 
     async def _settle(self, model: str, *, at_once: bool = False) -> list[LoadFailedError]:
         """Do what the last look, and the operators, ask for. Raises UnknownModelError; returns what was refused."""
@@ -189,19 +201,37 @@ class Follower:
             return True
         return any(self._loading.is_due(model, version) for version in entry.missing())
 
-    async def _look(self) -> None:
+    async def _look(self, expected: Collection[str] = ()) -> None:
+        """See what the registry has now. Raises RegistryAwayError, also if it makes no sense.
+
+        A list without a model that is known or `expected` is not enough to forget it: the answer `{}` of something that
+        is no registry reads like an empty one. So the registry is asked about the model by its name.
+        """
         async with self._looking:
-            try:
-                registered = await in_daemon_thread(self._source.aliases)
-            except RegistryError as error:
-                if not self._away:
-                    logger.warning("the registry cannot be reached, what is served goes on: %s", error)
-                self._away = True
-                raise RegistryAwayError from error
+            registered = self._followed(await self._ask(self._source.aliases))
+            for model in {*self._repository.known(), *expected} - registered.keys():
+                if await self._ask(self._source.is_registered, model):
+                    raise self._noticed_away(f"its list lacks {model!r}, which it has")
             if self._away:
                 logger.info("the registry can be reached again")
             self._away = False
-            self._registered = self._followed(registered)
+            self._registered = registered
+
+    async def _ask(self, question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The registry's answer. Raises RegistryAwayError."""
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await in_daemon_thread(question, *args, **kwargs)
+        except RegistryError as error:
+            raise self._noticed_away(str(error)) from error
+        except TimeoutError as error:
+            raise self._noticed_away(f"no answer within {ANSWER_S:g} s") from error
+
+    def _noticed_away(self, reason: str) -> RegistryAwayError:
+        if not self._away:
+            logger.warning("the registry cannot be reached, what is served goes on: %s", reason)
+        self._away = True
+        return RegistryAwayError()
 
     def _followed(self, registered: Mapping[str, Aliases]) -> Mapping[str, Aliases]:
         return {
@@ -215,26 +245,24 @@ class Follower:
         remembered = self._followed(await in_daemon_thread(self._source.remembered))
         if not remembered:
             return
-        if await self._answers_soon():
+        if await self._answers_soon(remembered):
             for model in remembered.keys() - self._registered.keys():  # deleted since
                 await in_daemon_thread(self._source.forget, model)
             return
         self._registered = remembered
-        unexpected = await _unexpected(self._recall(model, aliases) for model, aliases in remembered.items())
+        await asyncio.wait([self._begin(self._recall(model, aliases)) for model, aliases in remembered.items()])
         self.synced.set()
         logger.warning("the registry is away: the versions that served last are taken out of the cache")
-        if unexpected:
-            raise unexpected[0]
 
     async def _recall(self, model: str, aliases: Aliases) -> None:
         async with self._locks[model]:
             if model not in self._repository.known():
                 await self._serve(model, aliases, self._source.recall, at_once=True)
 
-    async def _answers_soon(self) -> bool:
+    async def _answers_soon(self, expected: Collection[str]) -> bool:
         try:
             async with asyncio.timeout(FIRST_ANSWER_S):
-                await self._look()
+                await self._look(expected)
         except TimeoutError:
             logger.warning("the registry did not answer within %g s", FIRST_ANSWER_S)
             return False
@@ -243,7 +271,10 @@ class Follower:
         return True
 
 
-async def _unexpected(works: Iterable[Awaitable[object]]) -> list[BaseException]:
-    """Do all of it at a time; return what went wrong otherwise than models do."""
-    outcomes = await asyncio.gather(*works, return_exceptions=True)
-    return [each for each in outcomes if isinstance(each, BaseException) and not isinstance(each, UnknownModelError)]
+async def _unless_it_fails(work: Coroutine[None, None, object]) -> None:
+    try:
+        await work
+    except UnknownModelError:
+        pass  # it was deleted meanwhile
+    except Exception:
+        logger.exception("following a model failed; the next look tries again")

@@ -19,6 +19,9 @@ class Registry(Protocol):
     def aliases(self) -> Mapping[str, Aliases]:
         """The aliases of every registered model."""
 
+    def is_registered(self, model: str) -> bool:
+        """Whether the registry has the model."""
+
     def promotion(self, model: str, version: str) -> Promotion:
         """Who made the version champion last, and when."""
 
@@ -37,6 +40,9 @@ class Source(Protocol):
 
     def aliases(self) -> Mapping[str, Aliases]:
         """The aliases of every registered model. Raises RegistryError."""
+
+    def is_registered(self, model: str) -> bool:
+        """Whether the registry has the model. Raises RegistryError."""
 
     def promotion(self, model: str, version: str) -> Promotion:
         """Who made the version champion last, and when. Raises RegistryError."""
@@ -66,6 +72,10 @@ class UncachedSource:
     def aliases(self) -> Mapping[str, Aliases]:
         """As the registry says now. Raises RegistryError."""
         return self._registry.aliases()
+
+    def is_registered(self, model: str) -> bool:
+        """As the registry says now. Raises RegistryError."""
+        return self._registry.is_registered(model)
 
     def promotion(self, model: str, version: str) -> Promotion:
         """As the registry says now. Raises RegistryError."""

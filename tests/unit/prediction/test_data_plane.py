@@ -26,6 +26,9 @@ class Away:
     def aliases(self) -> dict[str, dict[str, str]]:
         raise RegistryError("away")
 
+    def is_registered(self, model: str) -> bool:
+        raise RegistryError(f"cannot read {model}")
+
     def promotion(self, model: str, version: str) -> Promotion:
         raise RegistryError(f"cannot read {model} {version}")
 

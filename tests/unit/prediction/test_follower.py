@@ -62,6 +62,9 @@ class Source:
             raise self.fault
         return dict(self.registered)
 
+    def is_registered(self, model: str) -> bool:
+        return model in self.registered
+
     def promotion(self, model: str, version: str) -> Promotion:
         if self.fault is not None:
             raise self.fault
@@ -469,3 +472,57 @@ async def test_champions_stay_and_what_finds_no_room_beside_them_is_refused() ->
     await follower.sync()
     assert [row.state for row in repository.index()] == ["READY", "READY", "UNAVAILABLE", "READY"]
     assert "there is no room" in [row.reason for row in repository.index()][2]
+
+
+async def test_an_empty_list_is_not_believed_unless_it_is_confirmed(caplog: pytest.LogCaptureFixture) -> None:
+    class Absurd(Source):
+        def aliases(self) -> Mapping[str, Named]:
+            return {} if self.absurd else super().aliases()
+
+        absurd = False
+
+    source = Absurd(digits="1")
+    follower, repository = follow(source, poll_interval_s=0.01)
+    await follower.sync()
+    source.absurd = True
+    with pytest.raises(RegistryAwayError):
+        await follower.sync()
+    assert index(repository) == [("digits", "1", "READY")]
+    assert "its list lacks 'digits', which it has" in caplog.text
+    restarted, repository = follow(source, poll_interval_s=0.01)
+    async with running(restarted):
+        assert index(repository) == [("digits", "1", "READY")], "what is remembered goes before an absurd list"
+        source.registered.clear()
+        await eventually(lambda: index(repository) == [])
+
+
+async def test_a_registry_that_trickles_its_answer_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Trickling(Source):
+        def aliases(self) -> Mapping[str, Named]:
+            assert self.answers.wait(20)
+            return super().aliases()
+
+        answers = threading.Event()
+
+    monkeypatch.setattr(module, "ANSWER_S", 0.02)
+    source = Trickling(digits="1")
+    follower, _ = follow(source)
+    with pytest.raises(RegistryAwayError):
+        await follower.sync()
+    source.answers.set()
+    await follower.sync()
+
+
+async def test_a_version_that_takes_long_to_fetch_does_not_keep_others_waiting() -> None:
+    source = Source(digits="1", wine="1")
+    follower, repository = follow(source, poll_interval_s=0.01)
+    async with running(follower):
+        source.may_fetch.clear()
+        source.fetching.clear()
+        source.name(digits="2")
+        assert await asyncio.to_thread(source.fetching.wait, 10)
+        source.name(wine=None)
+        await eventually(lambda: ("wine", "", "UNAVAILABLE") in index(repository))
+        assert ("digits", "2", "LOADING") in index(repository)
+        source.may_fetch.set()
+        await eventually(lambda: ("digits", "2", "READY") in index(repository))

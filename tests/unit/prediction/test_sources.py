@@ -18,6 +18,9 @@ class Registry:
     def aliases(self) -> dict[str, dict[str, str]]:
         return {"digits": {"champion": "1"}}
 
+    def is_registered(self, model: str) -> bool:
+        return model == "digits"
+
     def promotion(self, model: str, version: str) -> Promotion:
         return Promotion(version, model)
 
@@ -38,6 +41,7 @@ def test_without_a_cache_nothing_is_kept_and_nothing_remembered() -> None:
     registry = Registry()
     source = UncachedSource(registry, 1000)
     assert source.aliases() == registry.aliases()
+    assert source.is_registered("digits")
     assert source.promotion("digits", "1") == Promotion("1", "digits")
     assert source.fetch("digits", "1").manifest.model == "digits"
     assert not registry.directories[0].exists()
