@@ -36,7 +36,7 @@ class DataPlane:
         self.num_active += 1
         self._idle.clear()
         try:
-            with served.metrics.request():
+            with served.usage, served.metrics.request():
                 yield served
         finally:
             self.num_active -= 1

@@ -6,6 +6,7 @@ from asyncio import Queue
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
+from weakref import WeakSet
 
 from pipelines.registry.manifest import Manifest
 from pipelines.registry.promotion import Promotion
@@ -21,6 +22,7 @@ VERSION = re.compile("[0-9]{1,18}")
 NO_CHAMPION = "no version of it is champion"
 UNLOADED = "unloaded"
 LOADING = "it is being loaded"
+LEAVING = "its last requests finish"
 EVICTED = "evicted: others needed its memory; a request brings it back"
 COMING_BACK = "it had left the memory to others and is being loaded again"
 
@@ -29,9 +31,19 @@ State = Literal["READY", "UNAVAILABLE", "LOADING", "UNLOADING"]
 
 @dataclass
 class Usage:
-    """When a version was asked for last, of `time.monotonic()`."""
+    """When a version was asked for last, of `time.monotonic()`, and how many requests are under way in it.
+
+    A request is under way inside `with served.usage:`.
+    """
 
     last_s: float = field(default_factory=time.monotonic)
+    num_active: int = 0
+
+    def __enter__(self) -> None:
+        self.num_active += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.num_active -= 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +143,7 @@ class Repository:
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
+        self._leaving: WeakSet[ServedVersion] = WeakSet()
         self.asked: Queue[tuple[str, str]] = Queue()
         """Evicted versions, by model and number, that a request asked for."""
 
@@ -213,12 +226,14 @@ class Repository:
     def index(self) -> Iterator[IndexRow]:
         """A row for each known version, by model name and number."""
         for name, entry in sorted(self._entries.items()):
-            for version, each in sorted(entry.versions.items(), key=lambda item: int(item[0])):
-                if isinstance(each, ServedVersion):
-                    yield IndexRow(name, version, "READY", entry.described(version))
+            leaving = {each.version for each in self._leaving if each.name == name and each.usage.num_active}
+            versions = entry.versions.keys() | leaving
+            for version in sorted(versions, key=int):
+                if entry.served(version) is None and version in leaving:
+                    yield IndexRow(name, version, "UNLOADING", LEAVING)
                 else:
-                    yield IndexRow(name, version, each.state, each.reason)
-            if not entry.versions:
+                    yield _row(name, version, entry)
+            if not versions:
                 yield IndexRow(name, "", "UNAVAILABLE", UNLOADED if entry.orders.off else NO_CHAMPION)
 
     def _resolve(self, name: str, version: str, alias: str) -> tuple[str, str, ServedVersion | Absent]:
@@ -249,7 +264,18 @@ class Repository:
         self._put(name, replace(entry, versions={**entry.versions, version: what}))
 
     def _put(self, name: str, entry: Entry) -> None:
-        self._entries[name] = entry.aligned()
+        before, after = self.entry(name), entry.aligned()
+        self._entries[name] = after
+        for version, each in before.versions.items():
+            if isinstance(each, ServedVersion) and after.versions.get(version) is not each:
+                self._leaving.add(each)
+
+
+def _row(name: str, version: str, entry: Entry) -> IndexRow:
+    found = entry.versions[version]
+    if isinstance(found, ServedVersion):
+        return IndexRow(name, version, "READY", entry.described(version))
+    return IndexRow(name, version, found.state, found.reason)
 
 
 def _split(name: str, alias: str) -> tuple[str, str]:

@@ -130,8 +130,10 @@ async def test_a_request_under_way_finishes_with_the_version_that_was_unloaded(s
         await eventually(lambda: is_active(it))
         await it.server.plane.unload("digits", "2")
         assert (await refusal(it, "digits@challenger"))[0] is Code.UNAVAILABLE
+        assert await it.index() == [("digits", "1", "READY"), ("digits", "2", "UNLOADING")]
         await assert_answers(it, "digits", "1", 1.0)
         assert (await call).model_version == "2"
+        assert await it.index() == [("digits", "1", "READY"), ("digits", "2", "UNAVAILABLE")]
 
 
 async def is_active(it: Serving) -> bool:

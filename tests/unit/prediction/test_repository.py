@@ -8,7 +8,7 @@ from services.prediction.desired import Orders
 from services.prediction.errors import ModelNotReadyError, UnknownAliasError, UnknownModelError, UnknownVersionError
 from services.prediction.metrics import Metrics
 from services.prediction.model import LoadedModel
-from services.prediction.repository import NO_CHAMPION, IndexRow, Repository, ServedVersion
+from services.prediction.repository import LEAVING, NO_CHAMPION, IndexRow, Repository, ServedVersion
 from services.rpc.errors import InvalidRequestError
 from tests.unit.prediction.graphs import manifest, package
 
@@ -179,6 +179,21 @@ def test_an_unloaded_version_leaves_the_others(challenged: Repository) -> None:
         challenged.find("digits", "")
     assert challenged.find("digits@challenger", "").version == "8"
     assert next(challenged.index()) == IndexRow("digits", "7", "UNAVAILABLE", "unloaded")
+
+
+def test_a_version_is_unloading_while_requests_hold_it(challenged: Repository) -> None:
+    held = challenged.find("digits@challenger", "")
+    with held.usage:
+        challenged.order("digits", Orders().unload("8"))
+        assert list(challenged.index())[1] == IndexRow("digits", "8", "UNLOADING", LEAVING)
+        challenged.follow("digits", {"champion": "7"})
+        challenged.order("digits", Orders())
+        assert [row.state for row in challenged.index()] == ["READY", "UNLOADING"]
+        challenged.follow("digits", {"champion": "7", "challenger": "8"})
+        challenged.swap(served("digits", "8"))
+        assert [row.state for row in challenged.index()] == ["READY", "READY"]
+        challenged.follow("digits", {"champion": "7"})
+    assert [row.version for row in challenged.index()] == ["7"]
 
 
 def test_an_unloaded_model_without_versions_says_so() -> None:
