@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Coroutine, Mapping
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import ParamSpec, TypeVar
 
@@ -85,9 +86,7 @@ class Follower:
 
         Raises InvalidRequestError, UnknownModelError, RegistryAwayError or LoadFailedError.
         """
-        if version and not VERSION.fullmatch(version):
-            raise InvalidRequestError("parameters[version]", "an integer", repr(version[:64]))
-        version = version and str(int(version))
+        version = _number(version)
         await self._look()
         if model not in self._registered and model not in self._repository.known():
             raise UnknownModelError(model[:256])
@@ -106,14 +105,14 @@ class Follower:
     async def unload(self, model: str, version: str = "") -> None:
         """Serve no more of the version, or of the model, until it is loaded again; requests under way finish.
 
-        Raises UnknownModelError or UnknownVersionError.
+        Raises InvalidRequestError, UnknownModelError or UnknownVersionError.
         """
+        version = _number(version)
         entry = self._repository.known().get(model)
         if entry is None:
             raise UnknownModelError(model[:256])
-        version = str(int(version)) if VERSION.fullmatch(version) else version
         if version and version not in entry.versions:
-            raise UnknownVersionError(model, version[:64], entry.champion)
+            raise UnknownVersionError(model, version, entry.champion)
         self._repository.order(model, entry.orders.unload(version))
         logger.info("model %s: %s unloaded", model, f"version {version}" if version else "all versions")
 
@@ -141,7 +140,9 @@ class Follower:
         async with self._locks[model]:
             aliases = self._registered.get(model)
             if aliases is not None:
-                return await self._serve(model, aliases, self._source.fetch, at_once=at_once)
+                failures = await self._serve(model, aliases, self._source.fetch, at_once=at_once)
+                await self._note_promotion(model)
+                return failures
             await in_daemon_thread(self._source.forget, model)
             self._forget(model)
             raise UnknownModelError(model)
@@ -156,7 +157,7 @@ class Follower:
                     await self._loading.put_in_service(model, version, get)
                 except LoadFailedError as failure:
                     failures.append(failure)
-        await self._take_down(model)
+        await self._remember(model)
         return failures
 
     def _follow(self, model: str, aliases: Aliases) -> None:
@@ -169,19 +170,19 @@ class Follower:
         if champion and not entry.champion and not entry.orders.off:
             logger.warning("model %s: version %s retired, %s", model, champion, NO_CHAMPION)
 
-    async def _take_down(self, model: str) -> None:
-        """Remember what is served, and note who promoted it."""
+    async def _remember(self, model: str) -> None:
         entry = self._repository.entry(model)
         if entry.answering:
             await in_daemon_thread(self._source.remember, model, entry.answering)
         elif not entry.aliases:
             await in_daemon_thread(self._source.forget, model)
+
+    async def _note_promotion(self, model: str) -> None:
+        """Find out who promoted the champion, if that is not known; the index does without if it cannot be had."""
+        entry = self._repository.entry(model)
         if entry.champion and (entry.promotion is None or entry.promotion.version != entry.champion):
-            try:
-                promotion = await in_daemon_thread(self._source.promotion, model, entry.champion)
-            except RegistryError:
-                return  # the index does without
-            self._repository.note(model, promotion)
+            with suppress(RegistryError):
+                self._repository.note(model, await in_daemon_thread(self._source.promotion, model, entry.champion))
 
     def _forget(self, model: str) -> None:
         if model in self._repository.known():
@@ -269,6 +270,13 @@ class Follower:
         except RegistryAwayError:
             return False  # logged where it was noticed
         return True
+
+
+def _number(version: str) -> str:
+    """The version without leading zeros; empty stays empty. Raises InvalidRequestError."""
+    if version and not VERSION.fullmatch(version):
+        raise InvalidRequestError("parameters[version]", "an integer", repr(version[:64]))
+    return version and str(int(version))
 
 
 async def _unless_it_fails(work: Coroutine[None, None, object]) -> None:

@@ -97,9 +97,16 @@ class Entry:
         return self.answering.get(alias) or self.aliases.get(alias, "")
 
     def missing(self) -> list[str]:
-        """The versions that are to be loaded, the champion first; those that were refused are among them."""
+        """The versions that are to be loaded, the champion first; those that were refused are among them.
+
+        What was evicted is not, unless it is champion now.
+        """
         absent = {version: self.versions.get(version, Absent("")) for version in desired(self.aliases, self.orders)}
-        return [version for version, each in absent.items() if isinstance(each, Absent) and not each.evicted]
+        return [
+            version
+            for version, each in absent.items()
+            if isinstance(each, Absent) and (not each.evicted or version == self.aliases.get(CHAMPION))
+        ]
 
     def aligned(self) -> "Entry":
         """The entry without what nobody asks for any more, and with each alias at its version if that is served."""

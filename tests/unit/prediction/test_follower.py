@@ -397,6 +397,8 @@ async def test_an_unloaded_model_is_not_followed_until_it_is_loaded() -> None:
         await follower.unload("other")
     with pytest.raises(UnknownVersionError):
         await follower.unload("digits", "7")
+    with pytest.raises(InvalidRequestError):
+        await follower.unload("digits", "latest")
 
 
 async def test_what_is_unloaded_while_it_loads_does_not_serve() -> None:
@@ -464,6 +466,33 @@ async def test_over_the_budget_what_was_not_used_for_longest_leaves_and_comes_ba
         await follower.load("digits", "2")
         assert index(repository)[1:] == [("digits", "2", "READY"), ("digits", "3", "UNAVAILABLE")]
     assert source.fetched == [("digits", "1"), ("digits", "3"), ("digits", "2"), ("digits", "3"), ("digits", "2")]
+
+
+async def test_an_evicted_version_that_becomes_champion_is_loaded() -> None:
+    source = Source(digits={"champion": "1", "challenger": "2", "candidate": "3"})
+    follower, repository = follow(source, memory_max_bytes=ROOM_FOR_TWO)
+    await follower.sync()
+    evicted = next(row.version for row in repository.index() if row.state == "UNAVAILABLE")
+    source.name(digits={"champion": evicted, "candidate": "1"})
+    await follower.sync()
+    assert repository.find("digits", "").version == evicted
+
+
+async def test_a_hanging_registry_does_not_hold_up_what_is_remembered() -> None:
+    class Hanging(Source):
+        def promotion(self, model: str, version: str) -> Promotion:
+            assert self.answers.wait(20)
+            return super().promotion(model, version)
+
+        answers = threading.Event()
+
+    source = Hanging(digits="1")
+    source.remembering(digits="1")
+    source.fault = RegistryError("connection refused")
+    follower, repository = follow(source)
+    async with asyncio.timeout(10), running(follower):
+        assert index(repository) == [("digits", "1", "READY")]
+    source.answers.set()
 
 
 async def test_champions_stay_and_what_finds_no_room_beside_them_is_refused() -> None:
