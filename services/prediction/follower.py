@@ -8,15 +8,14 @@ its memory has, until the registry answers.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Collection, Coroutine
 from contextlib import suppress
-from fnmatch import fnmatchcase
-from typing import ParamSpec, TypeVar
 
 from pipelines.errors import RegistryError
 from services.prediction.desired import desired
 from services.prediction.errors import LoadFailedError, RegistryAwayError, UnknownModelError, UnknownVersionError
 from services.prediction.loading import Get, Loading
+from services.prediction.looks import Looks
 from services.prediction.metrics import Metrics
 from services.prediction.repository import NO_CHAMPION, VERSION, Repository
 from services.prediction.sources import Aliases, Source
@@ -25,11 +24,6 @@ from services.rpc.errors import InvalidRequestError
 
 logger = logging.getLogger(__name__)
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
-ANSWER_S = 60.0
-"""Seconds after which a registry that trickles its answer is taken to be away."""
 FIRST_ANSWER_S = 5.0
 """Seconds that a starting server waits for the registry before it serves what it remembers."""
 
@@ -48,13 +42,9 @@ class Follower:
     ) -> None:
         self._source, self._repository, self._loading, self._metrics = source, repository, loading, metrics
         self._poll_interval_s = poll_interval_s
-        self._patterns = [pattern.strip() for pattern in models.split(",")]
-        self._registered: Mapping[str, Aliases] = {}
-        """What the last look saw."""
-        self._looking = asyncio.Lock()
+        self._looks = Looks(source, models)
         self._works: set[asyncio.Task[None]] = set()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._away = False
         self.synced = asyncio.Event()
         """Set when each version was loaded or refused: the registry's, or the remembered ones while it is away."""
 
@@ -74,8 +64,8 @@ class Follower:
 
         Raises RegistryAwayError.
         """
-        await self._look()
-        models = self._registered.keys() | self._repository.known().keys()
+        await self._looks.take(self._repository.known())
+        models = self._looks.registered.keys() | self._repository.known().keys()
         works = [self._begin(self._settle(model)) for model in sorted(models) if self._is_due(model)]
         if works:
             await asyncio.wait(works, timeout=patience_s)
@@ -87,8 +77,8 @@ class Follower:
         Raises InvalidRequestError, UnknownModelError, RegistryAwayError or LoadFailedError.
         """
         version = _number(version)
-        await self._look()
-        if model not in self._registered and model not in self._repository.known():
+        await self._looks.take(self._repository.known())
+        if model not in self._looks.registered and model not in self._repository.known():
             raise UnknownModelError(model[:256])
         self._repository.order(model, self._repository.entry(model).orders.load(version))
         self._repository.wake(model, version)
@@ -138,7 +128,7 @@ class Follower:
     async def _settle(self, model: str, *, at_once: bool = False) -> list[LoadFailedError]:
         """Do what the last look, and the operators, ask for. Raises UnknownModelError; returns what was refused."""
         async with self._locks[model]:
-            aliases = self._registered.get(model)
+            aliases = self._looks.registered.get(model)
             if aliases is not None:
                 failures = await self._serve(model, aliases, self._source.fetch, at_once=at_once)
                 await self._note_promotion(model)
@@ -197,60 +187,21 @@ class Follower:
         """
         if self._locks[model].locked():
             return False
-        entry, aliases = self._repository.known().get(model), self._registered.get(model)
+        entry, aliases = self._repository.known().get(model), self._looks.registered.get(model)
         if entry is None or aliases is None or entry.aliases != aliases:
             return True
         return any(self._loading.is_due(model, version) for version in entry.missing())
 
-    async def _look(self, expected: Collection[str] = ()) -> None:
-        """See what the registry has now. Raises RegistryAwayError, also if it makes no sense.
-
-        A list without a model that is known or `expected` is not enough to forget it: the answer `{}` of something that
-        is no registry reads like an empty one. So the registry is asked about the model by its name.
-        """
-        async with self._looking:
-            registered = self._followed(await self._ask(self._source.aliases))
-            for model in {*self._repository.known(), *expected} - registered.keys():
-                if await self._ask(self._source.is_registered, model):
-                    raise self._noticed_away(f"its list lacks {model!r}, which it has")
-            if self._away:
-                logger.info("the registry can be reached again")
-            self._away = False
-            self._registered = registered
-
-    async def _ask(self, question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The registry's answer. Raises RegistryAwayError."""
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                return await in_daemon_thread(question, *args, **kwargs)
-        except RegistryError as error:
-            raise self._noticed_away(str(error)) from error
-        except TimeoutError as error:
-            raise self._noticed_away(f"no answer within {ANSWER_S:g} s") from error
-
-    def _noticed_away(self, reason: str) -> RegistryAwayError:
-        if not self._away:
-            logger.warning("the registry cannot be reached, what is served goes on: %s", reason)
-        self._away = True
-        return RegistryAwayError()
-
-    def _followed(self, registered: Mapping[str, Aliases]) -> Mapping[str, Aliases]:
-        return {
-            model: aliases
-            for model, aliases in registered.items()
-            if any(fnmatchcase(model, pattern) for pattern in self._patterns)
-        }
-
     async def _recall_unless_answered(self) -> None:
         """Serve what is remembered, if there is anything and the registry does not answer soon."""
-        remembered = self._followed(await in_daemon_thread(self._source.remembered))
+        remembered = self._looks.followed(await in_daemon_thread(self._source.remembered))
         if not remembered:
             return
         if await self._answers_soon(remembered):
-            for model in remembered.keys() - self._registered.keys():  # deleted since
+            for model in remembered.keys() - self._looks.registered.keys():  # deleted since
                 await in_daemon_thread(self._source.forget, model)
             return
-        self._registered = remembered
+        self._looks.registered = remembered
         await asyncio.wait([self._begin(self._recall(model, aliases)) for model, aliases in remembered.items()])
         self.synced.set()
         logger.warning("the registry is away: the versions that served last are taken out of the cache")
@@ -263,7 +214,7 @@ class Follower:
     async def _answers_soon(self, expected: Collection[str]) -> bool:
         try:
             async with asyncio.timeout(FIRST_ANSWER_S):
-                await self._look(expected)
+                await self._looks.take(expected)
         except TimeoutError:
             logger.warning("the registry did not answer within %g s", FIRST_ANSWER_S)
             return False

@@ -179,7 +179,7 @@ async def test_the_registry_goes_away_and_comes_back(store: Store, caplog: pytes
         store.promote("digits", SCALES["2"])
         await eventually(lambda: serves(it, "digits", "2"))
     told = [record for record in caplog.records if "cannot be reached" in record.getMessage()]
-    assert [record.name for record in told].count("services.prediction.follower") == 1
+    assert [record.name for record in told].count("services.prediction.looks") == 1
 
 
 async def logged(caplog: pytest.LogCaptureFixture, text: str) -> bool:

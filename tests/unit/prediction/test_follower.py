@@ -12,6 +12,7 @@ from pipelines.errors import PackageError, RegistryError
 from pipelines.registry.package import Package
 from pipelines.registry.promotion import Promotion
 from services.prediction import follower as module
+from services.prediction import looks
 from services.prediction.batcher import Batcher
 from services.prediction.budget import estimated_bytes
 from services.prediction.errors import (
@@ -533,7 +534,7 @@ async def test_a_registry_that_trickles_its_answer_is_away(monkeypatch: pytest.M
 
         answers = threading.Event()
 
-    monkeypatch.setattr(module, "ANSWER_S", 0.02)
+    monkeypatch.setattr(looks, "ANSWER_S", 0.02)
     source = Trickling(digits="1")
     follower, _ = follow(source)
     with pytest.raises(RegistryAwayError):
