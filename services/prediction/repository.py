@@ -190,7 +190,8 @@ class Repository:
         self._put(name, replace(self.entry(name), orders=orders))
 
     def swap(self, served: ServedVersion) -> None:
-        """The version is loaded: it answers from now on for what names it."""
+        """The version is loaded: it answers from now on for what names it, and counts as used just now."""
+        served.usage.last_s = time.monotonic()
         self._set(served.name, served.version, served)
 
     def begin(self, name: str, version: str) -> None:

@@ -173,6 +173,13 @@ def test_a_request_is_a_use(challenged: Repository) -> None:
     assert [each.is_champion for each in challenged.residents()] == [True, False]
 
 
+def test_what_was_loaded_last_was_used_last(challenged: Repository) -> None:
+    loaded = served("digits", "9")
+    challenged.find("digits", "8")
+    challenged.swap(loaded)
+    assert max(challenged.residents(), key=lambda each: each.used_s).version == "9"
+
+
 def test_an_unloaded_version_leaves_the_others(challenged: Repository) -> None:
     challenged.order("digits", Orders().unload("7"))
     with pytest.raises(ModelNotReadyError, match="unloaded"):
