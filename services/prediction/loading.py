@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from pipelines.errors import PackageError, RegistryError
 from pipelines.registry.package import Package
-from services.prediction.budget import estimated_bytes, fits, leaving
 from services.prediction.desired import CHAMPION
 from services.prediction.errors import LoadFailedError
+from services.prediction.eviction import estimated_bytes, fits, leaving
 from services.prediction.metrics import Metrics
 from services.prediction.repository import Repository, ServedVersion
 from services.rpc.background import in_daemon_thread

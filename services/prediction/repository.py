@@ -11,9 +11,9 @@ from weakref import WeakSet
 from pipelines.registry.manifest import Manifest
 from pipelines.registry.promotion import Promotion
 from services.prediction.batcher import Batcher
-from services.prediction.budget import Resident
 from services.prediction.desired import CHAMPION, Orders, desired
 from services.prediction.errors import ModelNotReadyError, UnknownAliasError, UnknownModelError, UnknownVersionError
+from services.prediction.eviction import Resident
 from services.prediction.metrics import VersionMetrics
 from services.rpc.errors import InvalidRequestError
 

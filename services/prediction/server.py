@@ -7,9 +7,9 @@ from contextlib import suppress
 
 from pipelines.registry.package import Package
 from services.prediction.batcher import Batcher
-from services.prediction.budget import estimated_bytes
 from services.prediction.cache import CachedSource
 from services.prediction.data_plane import DataPlane
+from services.prediction.eviction import estimated_bytes
 from services.prediction.follower import Follower
 from services.prediction.loading import Loading
 from services.prediction.metrics import Metrics

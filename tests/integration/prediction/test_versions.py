@@ -6,7 +6,7 @@ import grpc
 import numpy as np
 import pytest
 
-from services.prediction.budget import estimated_bytes
+from services.prediction.eviction import estimated_bytes
 from services.prediction.pb import open_inference_pb2 as pb
 from tests.integration.prediction.serving import ROW, Serving, eventually, raw_probabilities, raw_request, serving
 from tests.integration.prediction.store import Store

@@ -14,7 +14,6 @@ from pipelines.registry.promotion import Promotion
 from services.prediction import follower as module
 from services.prediction import looks
 from services.prediction.batcher import Batcher
-from services.prediction.budget import estimated_bytes
 from services.prediction.errors import (
     LoadFailedError,
     ModelNotReadyError,
@@ -22,6 +21,7 @@ from services.prediction.errors import (
     UnknownModelError,
     UnknownVersionError,
 )
+from services.prediction.eviction import estimated_bytes
 from services.prediction.follower import Follower
 from services.prediction.loading import Loading
 from services.prediction.metrics import Metrics

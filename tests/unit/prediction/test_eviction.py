@@ -1,6 +1,6 @@
 import pytest
 
-from services.prediction.budget import Resident, estimated_bytes, fits, leaving
+from services.prediction.eviction import Resident, estimated_bytes, fits, leaving
 
 
 def resident(version: str, memory_bytes: int, used_s: float, *, is_champion: bool = False) -> Resident:
