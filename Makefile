@@ -7,10 +7,10 @@ BIN := $(VENV)/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint types protos bench images up smoke down purge backup restore upgrade test-compose ui clean
+.PHONY: help demo test test-fast lint types protos bench bench-training bench-serving images up smoke down purge backup restore upgrade test-compose ui clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.train ## train three models on handwritten digits, serve them, ask them
 	$(BIN)/drivetrain demo
@@ -39,9 +39,13 @@ protos: $(VENV)/.dev ## generate the gRPC stubs from protos/
 	$(PROTOC) -Iservices/prediction/pb=protos protos/open_inference.proto
 	$(PROTOC) -Iservices/training/pb=protos protos/training.proto
 
-bench: $(VENV)/.dev ## measure training and serving against their peers
+bench: bench-training bench-serving ## measure training and serving against their peers
+
+bench-training: $(VENV)/.dev ## measure training against its peers
 	$(BIN)/python -m tests.benchmarks.training
-	$(BIN)/python -m tests.benchmarks.serving
+
+bench-serving: $(VENV)/.dev ## measure serving against its peers, set up on demand; ARGS='--help' tells the choices
+	$(BIN)/python -m tests.benchmarks.serving $(ARGS)
 
 images: ## build the container images
 	docker compose build

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import grpc
 
 from pipelines.errors import DrivetrainError
 from services.cli.errors import AccessError, AwayError, InputError, ServiceError, TransientError
+from services.rpc.channels import KEEPALIVE_OPTIONS, is_address, is_token, is_unreached
 
 T = TypeVar("T")
 
@@ -21,8 +21,7 @@ CALL_TIMEOUT_S = 30.0
 
 _OPTIONS: list[tuple[str, str | int]] = [
     ("grpc.max_receive_message_length", -1),
-    ("grpc.keepalive_time_ms", 30_000),  # the servers take a ping every 10 s and more
-    ("grpc.keepalive_timeout_ms", 20_000),
+    *KEEPALIVE_OPTIONS,
     ("grpc.http2.max_pings_without_data", 0),  # a watch of a quiet job carries no data for minutes
     ("grpc.initial_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 5_000),  # gRPC's own two minutes outlast any restart
@@ -46,8 +45,6 @@ _TRANSIENT_STATUSES = (
     grpc.StatusCode.CANCELLED,  # by the other side: it is stopping
     grpc.StatusCode.ABORTED,  # another call is at it just now
 )
-_UNREACHED = re.compile("failed to connect|connection refused|resolv|lookup|DNS|http1", re.IGNORECASE)
-"""In the text of an UNAVAILABLE that gRPC itself wrote because nobody took the connection."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ class Connection:
     """A channel to a service that carries the user's token with every call. InputError for a wrong address or token."""
 
     def __init__(self, service: Service, address: str) -> None:
-        if not re.fullmatch(r"(?!\w+://).+:\d{1,5}", address):
+        if not is_address(address):
             raise InputError(f"address of the {service.name} service: expected HOST:PORT, came {address!r}")
         self.service, self.address = service, address
         self.token, self.token_source = read_token()
@@ -92,7 +89,7 @@ class Connection:
         who, where = f"the {self.service.name} service", f"at {self.address}"
         if status in _INPUT_STATUSES:
             return InputError(f"{who} refused the request: {details}")
-        if status is grpc.StatusCode.UNAVAILABLE and _UNREACHED.search(details):
+        if status is grpc.StatusCode.UNAVAILABLE and is_unreached(details):
             return AwayError(self.service.name, self.address, self.service.start)
         if status in _TRANSIENT_STATUSES:
             return TransientError(f"{who} {where} could not answer: {details} ({status.name})")
@@ -127,7 +124,7 @@ def read_token() -> tuple[str, str]:
 
 
 def _checked(token: str, source: str) -> str:
-    if not re.fullmatch(r"[!-~]+", token):  # never shown, wrong or not
+    if not is_token(token):  # never shown, wrong or not
         raise InputError(f"{source}: expected one token of printable ASCII characters without spaces")
     return token
 

@@ -18,7 +18,7 @@ from services.cli.tables import print_table
 
 if TYPE_CHECKING:
     from pipelines.pipeline import Outcome
-    from services.cli.client import PredictionClient
+    from services.prediction.client import PredictionClient
 
 RECIPES = ("digits-mlp", "digits-cnn", "digits-rnn")
 
@@ -46,10 +46,10 @@ def demo() -> None:
     Example: drivetrain demo
     """
     console = Console()
-    from services.cli.client import PredictionClient
+    from services.cli.prediction_client import prediction_client
 
     outcomes = _train(console)
-    with prediction_service() as address, PredictionClient(address) as client:
+    with prediction_service() as address, prediction_client(address) as client:
         console.print(f"\nstarting the prediction service at {address}", highlight=False, soft_wrap=True)
         with console.status("waiting for the champions"):
             _await_versions(client, outcomes)
@@ -105,7 +105,7 @@ def _free_port() -> int:
 
 def _await_versions(client: "PredictionClient", outcomes: "list[Outcome]") -> None:
     deadline = time.monotonic() + _START_DEADLINE_S
-    while not all(client.is_ready(outcome.model, outcome.version) for outcome in outcomes):
+    while not all(client.is_model_ready(outcome.model, outcome.version) for outcome in outcomes):
         if time.monotonic() > deadline:
             raise ServiceError(f"the prediction service did not serve the new versions within {_START_DEADLINE_S:g} s")
         time.sleep(0.2)
@@ -118,19 +118,18 @@ def _ask(client: "PredictionClient", outcome: "Outcome") -> Trial:
     from services.cli.predict import read_answer
 
     rows = load_dataset(load_spec(outcome.model)).test
-    description = client.describe(outcome.model)
-    answer = client.infer(outcome.model, description.input_name, rows.features[:_SHOWN_ROWS])
+    answer = client.predict(outcome.model, rows.features[:_SHOWN_ROWS])
     if answer.version != outcome.version:
         raise ServiceError(f"{outcome.model}: version {answer.version} answered, {outcome.version} is champion")
     trips = []
     for _ in range(_TIMED_REQUESTS):
         started = time.perf_counter()
-        client.infer(outcome.model, description.input_name, rows.features[:1])
+        client.predict(outcome.model, rows.features[:1])
         trips.append((time.perf_counter() - started) * 1000)
     return Trial(
         outcome=outcome,
-        predicted=[str(entry["prediction"]) for entry in read_answer(answer, description.labels)],
-        truth=[description.labels[int(target)] for target in rows.targets[:_SHOWN_ROWS]],
+        predicted=[str(entry["prediction"]) for entry in read_answer(answer)],
+        truth=[answer.class_labels[int(target)] for target in rows.targets[:_SHOWN_ROWS]],
         round_trip_ms=statistics.median(trips),
     )
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from services.cli.tables import print_table
 
 if TYPE_CHECKING:
-    from services.cli.client import Answer
+    from services.prediction.client import Prediction
 
 
 def predict(
@@ -28,28 +28,28 @@ def predict(
 
     Example: echo '[[5.1, 3.5, 1.4, 0.2]]' | drivetrain predict iris-mlp - --output json
     """
-    from services.cli.client import PredictionClient
+    from services.cli.prediction_client import prediction_client
     from services.cli.rows import check_source, read_rows
 
     check_source(rows)
-    with PredictionClient(address) as client:
-        description = client.describe(model, version)
-        answer = client.infer(model, description.input_name, read_rows(rows, description), version)
-    predictions = read_answer(answer, description.labels)
+    with prediction_client(address) as client:
+        answer = client.predict(model, read_rows(rows, client.metadata(model, version)), version)
+    predictions = read_answer(answer)
     if output == "json":
         typer.echo(json.dumps({"model": model, "version": answer.version, "predictions": predictions}, indent=2))
         return
-    table = Table("row", "prediction", *(["probability"] if description.labels else []), box=None)
+    table = Table("row", "prediction", *(["probability"] if answer.class_labels else []), box=None)
     for number, prediction in enumerate(predictions, start=1):
-        probability = [f"{prediction['probability']:.4f}"] if description.labels else []
+        probability = [f"{prediction['probability']:.4f}"] if answer.class_labels else []
         shown = prediction["prediction"]
         table.add_row(str(number), f"{shown:.6g}" if isinstance(shown, float) else str(shown), *probability)
     Console().print(f"{model}, version {answer.version}", highlight=False, soft_wrap=True)
     print_table(table)
 
 
-def read_answer(answer: "Answer", labels: tuple[str, ...]) -> list[dict[str, object]]:
+def read_answer(answer: "Prediction") -> list[dict[str, object]]:
     """One entry a row: the quantity, or the likeliest label with its probability and all of them."""
+    labels = answer.class_labels
     if not labels:
         return [{"prediction": float(value)} for value in answer.outputs["prediction"][:, 0]]
     return [
@@ -58,5 +58,5 @@ def read_answer(answer: "Answer", labels: tuple[str, ...]) -> list[dict[str, obj
             "probability": float(probabilities[int(index)]),
             "probabilities": {label: float(p) for label, p in zip(labels, probabilities, strict=True)},
         }
-        for index, probabilities in zip(answer.outputs["class_index"], answer.outputs["probabilities"], strict=True)
+        for index, probabilities in zip(answer.outputs["class_index"], answer.probabilities, strict=True)
     ]

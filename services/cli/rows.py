@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from services.cli.client import Description
 from services.cli.errors import InputError
+from services.prediction.client import ModelMetadata
 
 
 def check_source(source: str) -> None:
@@ -24,7 +24,7 @@ def check_source(source: str) -> None:
         raise InputError(f"ROWS: expected an existing file, came {source!r}")
 
 
-def read_rows(source: str, description: Description) -> NDArray[np.float32]:
+def read_rows(source: str, model: ModelMetadata) -> NDArray[np.float32]:
     """Read rows (N, *row) from a .csv, .json or .npy file, or JSON from standard input if `source` is "-".
 
     CSV columns and JSON objects are matched by the model's feature names, extra ones left out. Raises InputError.
@@ -36,11 +36,11 @@ def read_rows(source: str, description: Description) -> NDArray[np.float32]:
     except OSError as error:
         raise InputError(f"ROWS: expected a readable file, came {source!r} ({error.strerror})") from error
     with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused as such
-        values = read(content, description.feature_names)
+        values = read(content, model.feature_names)
     if not np.isfinite(values).all():
         row = int(np.argwhere(~np.isfinite(values))[0][0]) + 1
         raise InputError(f"ROWS: expected finite numbers, came NaN or infinity in row {row}")
-    return _shaped(values, description.row_shape)
+    return _shaped(values, model.inputs[0].shape[1:])
 
 
 def _shaped(values: NDArray[np.float32], row_shape: Sequence[int]) -> NDArray[np.float32]:

@@ -1,155 +1,245 @@
 """Natural batching: what has arrived while the last batch ran is the next batch. No delay when idle, none to tune.
 
-Nothing needs closing: the task that works the queue lives only while there is something in it, so a version that was
-replaced answers what it holds and is then freed with the last reference.
+A version runs one batch at a time, in whichever thread was told to work its queue: `submit` says when nobody does.
+Nothing needs closing: a version that was replaced answers what it holds and is then freed with the last reference.
 """
 
 import asyncio
+import math
+import threading
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from typing_extensions import Buffer
 
+from pipelines.registry.manifest import NUMPY_DTYPES, Tensor
+from services.prediction.budget import Budget
+from services.prediction.call_queue import CallQueue
+from services.prediction.calls import DEFAULT_PRIORITY, Array, Arrays, Call, Content, RowShapes, Run, split
 from services.prediction.errors import DeadlineExpiredError, QueueFullError
-from services.prediction.metrics import VersionMetrics
+from services.prediction.metrics import BatchTimes, VersionMetrics
+from services.prediction.worker import Worker
 
-Arrays = Mapping[str, NDArray[np.generic]]
+QUICK_S = 0.001
+"""Seconds up to which a run may hold up other models: the hop to another thread would cost more than it saves."""
+FORGETTING = 0.9
+"""How much of the expected time stays after a run that was faster."""
 
 
 class Model(Protocol):
     """What the batcher runs."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Of the registered model."""
+
+    @property
+    def inputs(self) -> Sequence[Tensor]:
+        """What it takes, in the manifest's order."""
 
     def run(self, inputs: Arrays) -> Arrays:
-        """Outputs by name, with as many rows as the inputs; called in a thread."""
-
-
-@dataclass(eq=False)
-class Pending:
-    """A request in the queue; times are of `time.monotonic()`."""
-
-    inputs: Arrays
-    num_rows: int
-    deadline_s: float
-    answer: asyncio.Future[Arrays]
-    queued_s: float = field(default_factory=time.monotonic)
-    row_shapes: dict[str, tuple[int, ...]] = field(init=False)
-    """Shape of one row by input: only requests that have it in common can share a batch."""
-
-    def __post_init__(self) -> None:
-        self.row_shapes = {name: array.shape[1:] for name, array in self.inputs.items()}
-
-
-@dataclass(frozen=True)
-class Forming:
-    """What becomes of the queue: `batch` runs now, `expired` are refused, `waiting` stay, in their order."""
-
-    batch: list[Pending]
-    expired: list[Pending]
-    waiting: list[Pending]
-
-
-def form_batch(queue: Sequence[Pending], max_rows: int, now_s: float) -> Forming:
-    """The oldest live request, and those of its shape behind it as long as they fit into `max_rows`.
-
-    A request of more than `max_rows` runs alone. Cancelled ones are in none of the three lists.
-    """
-    live = [pending for pending in queue if not pending.answer.done()]
-    forming = Forming([], [pending for pending in live if pending.deadline_s <= now_s], [])
-    num_rows, full = 0, False
-    for pending in (pending for pending in live if pending.deadline_s > now_s):
-        alike = not forming.batch or pending.row_shapes == forming.batch[0].row_shapes
-        full = full or (alike and num_rows > 0 and num_rows + pending.num_rows > max_rows)
-        if alike and not full:
-            forming.batch.append(pending)
-            num_rows += pending.num_rows
-        else:
-            forming.waiting.append(pending)
-    return forming
+        """Outputs by name, with as many rows as the inputs; called in any thread, never twice at a time."""
 
 
 class Batcher:
     """The queue of one model version."""
 
     def __init__(
-        self, model: Model, executor: Executor, metrics: VersionMetrics, max_batch_size: int, max_queue_requests: int
+        self,
+        model: Model,
+        metrics: VersionMetrics,
+        budget: Budget,
+        max_batch_size: int,
+        max_queue_requests: int,
+        max_queue_delay_s: float = 0.0,
     ) -> None:
-        self._model, self._executor, self._metrics = model, executor, metrics
+        self._model, self._metrics, self._budget = model, metrics, budget
         self._max_batch_size, self._max_queue_requests = max_batch_size, max_queue_requests
-        self._queue: list[Pending] = []
-        self._worker: asyncio.Task[None] | None = None
+        self._max_queue_delay_s = max_queue_delay_s
+        self._queue = CallQueue()
+        self._guard = threading.Lock()
+        self._filled = threading.Condition(self._guard)
+        self._working = False
+        self._expected_s = 0.0
+        self._worker = Worker(f"inference-{model.name}")
 
-    async def infer(self, inputs: Arrays, num_rows: int, deadline_s: float) -> Arrays:
+    @property
+    def quick(self) -> bool:
+        """Whether the next batch may run in a thread that others wait for."""
+        return self._expected_s <= QUICK_S and not self._max_queue_delay_s
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing runs."""
+        return not self._working
+
+    async def infer(
+        self,
+        inputs: Arrays,
+        num_rows: int,
+        deadline_s: float = math.inf,
+        priority: int = DEFAULT_PRIORITY,
+    ) -> Arrays:
         """Outputs for this request's `(rows, ...)` inputs. `deadline_s` is a time of `time.monotonic()`.
 
-        Raises QueueFullError, DeadlineExpiredError, or what the model raises.
+        Raises QueueFullError, MemoryFullError, DeadlineExpiredError, or what the model raises.
         """
-        if len(self._queue) >= self._max_queue_requests:
-            self._queue = [pending for pending in self._queue if not pending.answer.done()]  # the cancelled leave
-        if len(self._queue) >= self._max_queue_requests:
-            raise QueueFullError(self._model.name, self._max_queue_requests)
-        pending = Pending(inputs, num_rows, deadline_s, asyncio.get_running_loop().create_future())
-        self._queue.append(pending)
-        self._metrics.pending = len(self._queue)
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._work())
-        return await pending.answer
+        contents = [inputs[tensor.name] for tensor in self._model.inputs]
+        row_shapes = tuple(content.shape[1:] for content in contents)
+        call = FutureCall(contents, row_shapes, num_rows, deadline_s, priority)
+        if self.submit(call):
+            self.work_in_thread()
+        return await call.outputs()
 
-    async def _work(self) -> None:
-        try:
-            while self._queue:
-                await self._run_next()
-        finally:
-            self._worker = None
+    def submit(self, call: Call) -> bool:
+        """Queue a call. True if nobody works the queue: the caller must have it worked then, one way or the other.
 
-    async def _run_next(self) -> None:
-        forming = form_batch(self._queue, self._max_batch_size, time.monotonic())
-        self._queue = forming.waiting
-        self._metrics.pending = len(self._queue)
-        for pending in forming.expired:
-            pending.answer.set_exception(DeadlineExpiredError(self._model.name))
-        if forming.batch:
-            await self._run(forming.batch)
+        Raises QueueFullError or MemoryFullError.
+        """
+        parts = split(call, self._max_batch_size)
+        with self._guard:
+            dead = self._make_room()
+            if len(self._queue) >= self._max_queue_requests:
+                raise QueueFullError(self._model.name, self._max_queue_requests)
+            self._budget.take(call.size_bytes)
+            for part in parts:
+                self._queue.push(part)
+            was_idle, self._working = not self._working, True
+            self._metrics.pending = len(self._queue)
+            if self._max_queue_delay_s and self._queue.num_rows >= self._max_batch_size:
+                self._filled.notify()
+        self._drop(dead)
+        return was_idle
 
-    async def _run(self, batch: Sequence[Pending]) -> None:
+    def work_in_thread(self) -> None:
+        """Work the queue in the version's own thread, until it is empty."""
+        self._worker.do(self.work)
+
+    def work(self) -> None:
+        """Work the queue until it is empty."""
+        more = True
+        while more:
+            if self._max_queue_delay_s:
+                self._await_company()
+            more = self.run_batch()
+
+    def _await_company(self) -> None:
+        with self._filled:
+            self._filled.wait_for(lambda: self._queue.num_rows >= self._max_batch_size, self._max_queue_delay_s)
+
+    def run_batch(self) -> bool:
+        """Run the next batch. False if nothing is left: whoever worked the queue is released."""
+        with self._guard:
+            taken = self._queue.take(self._max_batch_size, time.monotonic())
+            self._metrics.pending = len(self._queue)
+        self._drop(taken.dropped)
+        if taken.batch:
+            self._budget.give_back(sum(call.size_bytes for call in taken.batch))
+            self._run(taken.batch)
+        with self._guard:
+            self._working = len(self._queue) > 0
+            return self._working
+
+    def _run(self, batch: Sequence[Call]) -> None:
         started_s = time.monotonic()
+        inputs = join(batch, self._model.inputs)
+        joined_s = time.monotonic()
         try:
-            outputs = await asyncio.get_running_loop().run_in_executor(self._executor, self._run_joined, batch)
+            run = Run(self._model.run(inputs))
         except Exception as error:  # noqa: BLE001 - whatever it is, each caller must hear of it
-            for pending in batch:
-                _settle(pending, error)
+            self._run_apart(batch, error)
             return
-        self._metrics.observe_batch(
-            num_rows=sum(pending.num_rows for pending in batch),
-            queue_s=[started_s - pending.queued_s for pending in batch],
-            compute_s=time.monotonic() - started_s,
-        )
-        for pending, its_outputs in zip(batch, outputs, strict=True):
-            _settle(pending, its_outputs)
+        ran_s = time.monotonic()
+        self._expected_s = max(ran_s - joined_s, self._expected_s * FORGETTING)
+        self._metrics.observe_batch(batch, BatchTimes(started_s, joined_s, ran_s))  # who is answered finds it counted
+        start = 0
+        for call in batch:
+            _answer(call, run, start)
+            start += call.num_rows
+        self._metrics.observe_answers(len(batch), time.monotonic() - ran_s)
 
-    def _run_joined(self, batch: Sequence[Pending]) -> list[Arrays]:
-        """The outputs of each request, in order; runs in a thread."""
+    def _run_apart(self, batch: Sequence[Call], error: Exception) -> None:
+        """A batch failed: each call for itself, so that only the one that the model cannot bear fails."""
         if len(batch) == 1:
-            return [self._model.run(batch[0].inputs)]
-        joined = {name: np.concatenate([pending.inputs[name] for pending in batch]) for name in batch[0].inputs}
-        outputs = self._model.run(joined)
-        stops = np.cumsum([pending.num_rows for pending in batch]).tolist()
-        starts = [0, *stops[:-1]]
-        return [
-            {name: array[start:stop] for name, array in outputs.items()}
-            for start, stop in zip(starts, stops, strict=True)
-        ]
+            batch[0].refuse(error)
+            return
+        for call in batch:
+            self._run([call])
+
+    def _make_room(self) -> list[Call]:
+        return self._queue.drop_dead(time.monotonic()) if len(self._queue) >= self._max_queue_requests else []
+
+    def _drop(self, calls: Sequence[Call]) -> None:
+        for call in calls:
+            self._budget.give_back(call.size_bytes)
+            if not call.cancelled:
+                call.refuse(DeadlineExpiredError(self._model.name))
 
 
-def _settle(pending: Pending, answer: Arrays | Exception) -> None:
-    if pending.answer.done():
+class FutureCall(Call):
+    """A call whose answer is awaited in an event loop."""
+
+    __slots__ = ("_loop", "_outputs")
+
+    def __init__(
+        self, contents: Sequence[Content], row_shapes: RowShapes, num_rows: int, deadline_s: float, priority: int
+    ) -> None:
+        size_bytes = sum(len(content) if isinstance(content, bytes) else content.nbytes for content in contents)
+        super().__init__(contents, row_shapes, num_rows, deadline_s, priority, size_bytes=size_bytes)
+        self._loop = asyncio.get_running_loop()
+        self._outputs: asyncio.Future[Arrays] = self._loop.create_future()
+
+    async def outputs(self) -> Arrays:
+        """The outputs of the call's rows. Raises what it was refused with; cancelled, it leaves the queue."""
+        try:
+            return await self._outputs
+        finally:
+            self.cancelled = True
+
+    def answer(self, run: Run, start: int) -> None:
+        """Hand the rows to the event loop."""
+        self._settle(run.rows(start, start + self.num_rows))
+
+    def refuse(self, error: Exception) -> None:
+        """Hand the error to the event loop."""
+        self._settle(error)
+
+    def _settle(self, answer: Arrays | Exception) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(_set, self._outputs, answer)
+
+
+def join(calls: Sequence[Call], tensors: Sequence[Tensor]) -> dict[str, Array]:
+    """The inputs of a batch by name, `(rows, ...)`: the calls' rows one after another, copied once at most."""
+    num_rows = sum(call.num_rows for call in calls)
+    joined = {}
+    for position, tensor in enumerate(tensors):
+        shape = (num_rows, *calls[0].row_shapes[position])
+        contents = [call.contents[position] for call in calls]
+        joined[tensor.name] = _joined(contents, NUMPY_DTYPES[tensor.datatype]).reshape(shape)
+    return joined
+
+
+def _joined(contents: Sequence[Content], dtype: "np.dtype[np.generic]") -> Array:
+    if dtype.hasobject:
+        return np.concatenate([np.asarray(content) for content in contents])
+    content = contents[0] if len(contents) == 1 else b"".join(cast(Sequence[Buffer], contents))
+    return np.frombuffer(content, dtype)
+
+
+def _answer(call: Call, run: Run, start: int) -> None:
+    try:
+        call.answer(run, start)
+    except Exception as error:  # noqa: BLE001 - its neighbours still have to be answered
+        call.refuse(error)
+
+
+def _set(future: "asyncio.Future[Arrays]", answer: Arrays | Exception) -> None:
+    if future.done():
         return  # its caller has gone
     if isinstance(answer, Exception):
-        pending.answer.set_exception(answer)
+        future.set_exception(answer)
     else:
-        pending.answer.set_result(answer)
+        future.set_result(answer)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.registry.manifest import NUMPY_DTYPES, Datatype, Manifest, Tensor
+from services.prediction.calls import DEFAULT_PRIORITY, LOWEST_PRIORITY
 from services.prediction.pb import open_inference_pb2 as pb
 from services.rpc.errors import InvalidRequestError
 
@@ -64,20 +65,40 @@ def decode(request: pb.ModelInferRequest, manifest: Manifest, max_rows: int) -> 
     return Inference(inputs, num_rows, _requested_outputs(request, manifest), raw)
 
 
-def deadline_s(request: pb.ModelInferRequest, remaining_s: float | None) -> float:
-    """When the request must have left the queue, in seconds of `time.monotonic()`; infinity if it may wait for ever.
+@dataclass(frozen=True)
+class Options:
+    """How a request may wait in the queue."""
 
-    The earlier of the call's own deadline and the parameter `timeout` (int64, microseconds; 0 is none).
-    Raises InvalidRequestError for a timeout of another type or below zero.
+    timeout_s: float = math.inf
+    priority: int = DEFAULT_PRIORITY
+
+    def deadline_s(self, remaining_s: float | None) -> float:
+        """When it must have left the queue, of `time.monotonic()`: the earlier of timeout and the call's deadline."""
+        return time.monotonic() + min(self.timeout_s, math.inf if remaining_s is None else remaining_s)
+
+
+def options_of(request: pb.ModelInferRequest) -> Options:
+    """The parameters `timeout` (microseconds; 0 is none) and `priority` (1 is the highest; 0 is the default).
+
+    Raises InvalidRequestError for another type, or below zero.
     """
-    remaining = math.inf if remaining_s is None else remaining_s
-    if "timeout" in request.parameters:
-        parameter = request.parameters["timeout"]
-        if parameter.WhichOneof("parameter_choice") != "int64_param" or parameter.int64_param < 0:
-            came = str(parameter).strip() or "nothing"
-            raise InvalidRequestError("parameters[timeout]", "int64_param, microseconds, at least 0", came)
-        remaining = min(remaining, parameter.int64_param / 1e6 or math.inf)
-    return time.monotonic() + remaining
+    timeout_us = _whole_number(request, "timeout", "microseconds")
+    priority = _whole_number(request, "priority", f"1 to {LOWEST_PRIORITY}, 0 for the default")
+    in_range = 1 <= priority <= LOWEST_PRIORITY
+    return Options(timeout_us / 1e6 or math.inf, priority if in_range else DEFAULT_PRIORITY)
+
+
+def _whole_number(request: pb.ModelInferRequest, name: str, meaning: str) -> int:
+    if name not in request.parameters:
+        return 0
+    parameter = request.parameters[name]
+    kind = parameter.WhichOneof("parameter_choice")
+    if kind == "uint64_param":
+        return parameter.uint64_param
+    if kind != "int64_param" or parameter.int64_param < 0:
+        came = str(parameter).strip() or "nothing"
+        raise InvalidRequestError(f"parameters[{name}]", f"int64_param or uint64_param, {meaning}, at least 0", came)
+    return parameter.int64_param
 
 
 def encode(

@@ -24,20 +24,34 @@ class DataPlane:
         """Whether the registry or the cache was read, each champion loaded or refused, and the server not stopping."""
         return self._follower.synced.is_set() and not self._stopping
 
-    @contextmanager
-    def request(self, name: str, version: str, alias: str = "") -> Iterator[ServedVersion]:
-        """The version that answers this request, counted in its metrics.
+    @property
+    def generation(self) -> tuple[int, bool]:
+        """Differs as soon as `find` could answer otherwise than before."""
+        return self._repository.generation, self._stopping
+
+    def find(self, name: str, version: str, alias: str = "") -> ServedVersion:
+        """The version that answers a request now; may be called in any thread.
 
         Raises StoppingError and whatever `Repository.find` raises.
         """
         if self._stopping:
             raise StoppingError
-        served = self._repository.find(name, version, alias)
+        return self._repository.find(name, version, alias)
+
+    @contextmanager
+    def request(self, name: str, version: str, alias: str = "") -> Iterator[ServedVersion]:
+        """The version that answers this request, counted in its metrics.
+
+        Raises what `find` raises.
+        """
+        served = self.find(name, version, alias)
         self.num_active += 1
         self._idle.clear()
         try:
-            with served.usage, served.metrics.request():
-                yield served
+            yield served
+        except BaseException as error:
+            served.metrics.failed(error)
+            raise
         finally:
             self.num_active -= 1
             if self.num_active == 0:

@@ -9,7 +9,8 @@ CallError
 │   ├── ModelNotReadyError    known, but cannot answer
 │   └── RegistryAwayError     the registry cannot be asked just now
 ├── ExhaustedError
-│   └── QueueFullError        too many requests wait for the model
+│   ├── QueueFullError        too many requests wait for the model
+│   └── MemoryFullError       the requests that wait, for whichever model, are too large together
 ├── DeadlineError
 │   └── DeadlineExpiredError  the deadline passed while the request waited
 ├── PreconditionError
@@ -90,6 +91,17 @@ class QueueFullError(ExhaustedError):
 
     def __str__(self) -> str:
         return f"the queue of model {self.model!r} is full: {self.limit} requests wait already"
+
+
+class MemoryFullError(ExhaustedError):
+    """Requests of `limit_bytes` wait already, for all models together."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(limit_bytes)
+        self.limit_bytes = limit_bytes
+
+    def __str__(self) -> str:
+        return f"the requests that wait, of all models together, would exceed {self.limit_bytes} bytes"
 
 
 class DeadlineExpiredError(DeadlineError):

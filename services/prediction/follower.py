@@ -50,13 +50,12 @@ class Follower:
 
     async def run(self) -> None:
         """Poll, and bring back what was evicted, until cancelled; nothing that goes wrong ends it."""
-        polling = asyncio.create_task(self._poll())
+        loop = asyncio.get_running_loop()
+        self._repository.asked = lambda model, version: loop.call_soon_threadsafe(self._bring_back, model, version)
         try:
-            while True:
-                model, _ = await self._repository.asked.get()
-                self._begin(self._settle(model))
+            await self._poll()
         finally:
-            for work in (polling, *self._works):
+            for work in self._works:
                 work.cancel()
 
     async def sync(self, patience_s: float | None = None) -> None:
@@ -117,6 +116,10 @@ class Follower:
             except Exception:
                 logger.exception("following the registry failed; trying again")
             await asyncio.sleep(self._poll_interval_s)
+
+    def _bring_back(self, model: str, version: str) -> None:
+        if self._repository.wake(model, version):
+            self._begin(self._settle(model))
 
     def _begin(self, work: Coroutine[None, None, object]) -> asyncio.Task[None]:
         """Do it beside what else there is to do."""

@@ -6,21 +6,26 @@ versions: a caller cannot grow the label space.
 """
 
 import asyncio
-import time
+from bisect import bisect_left
 from collections import Counter as Tally
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from threading import Lock
 from typing import Literal, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
+from prometheus_client import CollectorRegistry, Counter, Metric
+from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from services.prediction.errors import DeadlineExpiredError, InferenceFailedError, QueueFullError
+from services.prediction.calls import Call
+from services.prediction.errors import DeadlineExpiredError, InferenceFailedError
+from services.rpc.errors import ExhaustedError
 
 FailureReason = Literal["REJECTED", "CANCELED", "BACKEND", "OTHER"]
 
 REASONS: dict[type[BaseException], FailureReason] = {
-    QueueFullError: "REJECTED",
+    ExhaustedError: "REJECTED",
     DeadlineExpiredError: "CANCELED",
     asyncio.CancelledError: "CANCELED",
     InferenceFailedError: "BACKEND",
@@ -28,47 +33,81 @@ REASONS: dict[type[BaseException], FailureReason] = {
 }
 """Triton's reason for each error, by the nearest class in its MRO."""
 
-COUNTS = {
-    "request_success": "Requests answered",
-    "count": "Rows answered",
-    "exec_count": "Batches run",
-    "request_duration_us": "Microseconds that answered requests took",
-    "queue_duration_us": "Microseconds that requests waited",
-    "compute_infer_duration_us": "Microseconds that requests spent in their batch's run",
+COUNTS: dict[str, tuple[str, Callable[["VersionMetrics"], float]]] = {
+    "request_success": ("Requests answered", lambda each: each.num_requests),
+    "count": ("Rows answered", lambda each: each.num_rows),
+    "exec_count": ("Batches run", lambda each: each.num_batches),
+    "request_duration_us": ("Microseconds that answered requests took", lambda each: each.request_s * 1e6),
+    "queue_duration_us": ("Microseconds that requests waited", lambda each: each.queue_s * 1e6),
+    "compute_input_duration_us": ("Microseconds in which their inputs were joined", lambda each: each.input_s * 1e6),
+    "compute_infer_duration_us": ("Microseconds that requests were in their run", lambda each: each.infer_s * 1e6),
+    "compute_output_duration_us": ("Microseconds in which they were answered", lambda each: each.output_s * 1e6),
 }
-"""Triton's counters that have no label but model and version, by what follows `nv_inference_`."""
+"""Triton's counters that have no label but model and version, by what follows `nv_inference_`: text and value."""
+
+
+BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+"""Upper bounds of the latency histogram."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTimes:
+    """When a batch was taken from the queue, its inputs were joined, and the model had run; of `time.monotonic()`."""
+
+    taken_s: float
+    joined_s: float
+    ran_s: float
 
 
 class VersionMetrics:
-    """The counts of one loaded version; written by the event loop only."""
+    """The counts of one loaded version.
 
-    def __init__(self, model: str, version: str, duration: Histogram) -> None:
+    The two `observe` are called by whoever works the version's queue, one at a time; `failed` in any thread.
+    """
+
+    def __init__(self, model: str, version: str) -> None:
         self.model, self.version = model, version
-        self.counts: Tally[str] = Tally()
+        self.num_requests: int = 0
+        self.num_rows: int = 0
+        self.num_batches: int = 0
+        self.request_s: float = 0.0
+        self.queue_s: float = 0.0
+        self.input_s: float = 0.0
+        self.infer_s: float = 0.0
+        self.output_s: float = 0.0
+        self.last_s: float = 0.0  # when the last run ended, of `time.monotonic()`
+        self.histogram = [0] * (len(BUCKETS_S) + 1)
         self.failures: Tally[FailureReason] = Tally()
         self.pending = 0
-        self._duration = duration.labels(model, version)
+        self._guard = Lock()
 
-    @contextmanager
-    def request(self) -> Iterator[None]:
-        """Counts what happens inside as one request: a success with its duration, or a failure with its reason."""
-        started_s = time.monotonic()
-        try:
-            yield
-        except BaseException as error:
-            self.failures[next(REASONS[cls] for cls in type(error).__mro__ if cls in REASONS)] += 1
-            raise
-        took_s = time.monotonic() - started_s
-        self.counts["request_success"] += 1
-        self.counts["request_duration_us"] += round(took_s * 1e6)
-        self._duration.observe(took_s)
+    def observe_batch(self, calls: Sequence[Call], times: BatchTimes) -> None:
+        """Counts one run and the requests that it answered, each with the whole run's durations, as Triton does."""
+        num_requests = 0
+        for call in calls:
+            self.num_rows += call.num_rows
+            if call.counts:
+                num_requests += 1
+                took_s = times.ran_s - call.queued_s
+                self.request_s += took_s
+                self.queue_s += times.taken_s - call.queued_s
+                self.histogram[bisect_left(BUCKETS_S, took_s)] += 1
+        self.num_batches += 1
+        self.last_s = times.ran_s
+        self.num_requests += num_requests
+        self.input_s += (times.joined_s - times.taken_s) * num_requests
+        self.infer_s += (times.ran_s - times.joined_s) * num_requests
 
-    def observe_batch(self, num_rows: int, queue_s: Sequence[float], compute_s: float) -> None:
-        """Counts one run: its rows, how long each of its requests had waited, and how long it took."""
-        self.counts["exec_count"] += 1
-        self.counts["count"] += num_rows
-        self.counts["queue_duration_us"] += round(sum(queue_s) * 1e6)
-        self.counts["compute_infer_duration_us"] += round(compute_s * 1e6) * len(queue_s)
+    def observe_answers(self, num_requests: int, took_s: float) -> None:
+        """Counts the time in which a run's answers were written."""
+        self.output_s += took_s * num_requests
+        self.request_s += took_s * num_requests
+
+    def failed(self, error: BaseException) -> None:
+        """Counts a request that was not answered, by Triton's reason."""
+        reason = next(REASONS[cls] for cls in type(error).__mro__ if cls in REASONS)
+        with self._guard:
+            self.failures[reason] += 1
 
 
 class Metrics(Collector):
@@ -77,13 +116,6 @@ class Metrics(Collector):
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._versions: dict[tuple[str, str], VersionMetrics] = {}
-        self._duration = Histogram(
-            "drivetrain_request_duration_seconds",
-            "Seconds from a request's lookup to its answer",
-            ["model", "version"],
-            buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-            registry=self.registry,
-        )
         self.loads = Counter("drivetrain_model_loads", "Versions put in service", ["model"], registry=self.registry)
         self.load_failures = Counter(
             "drivetrain_model_load_failures", "Attempts to load that were refused", ["model"], registry=self.registry
@@ -100,7 +132,7 @@ class Metrics(Collector):
         """The counts of this version; a version that returns goes on where it left off."""
         key = (model, version)
         if key not in self._versions:
-            self._versions[key] = VersionMetrics(model, version, self._duration)
+            self._versions[key] = VersionMetrics(model, version)
         return self._versions[key]
 
     def describe(self) -> Iterable[Metric]:
@@ -110,10 +142,10 @@ class Metrics(Collector):
     def collect(self) -> Iterable[Metric]:
         """Triton's families; called by the thread that serves the metrics."""
         versions = list(self._versions.values())
-        for name, text in COUNTS.items():
+        for name, (text, value) in COUNTS.items():
             family = Metric(f"nv_inference_{name}", text, "unknown")
             for each in versions:
-                family.add_sample(family.name, _labels(each), each.counts[name])
+                family.add_sample(family.name, _labels(each), round(value(each)))
             yield family
         failures = Metric("nv_inference_request_failure", "Requests failed, by reason", "unknown")
         pending = Metric("nv_inference_pending_request_count", "Requests waiting now", "gauge")
@@ -123,6 +155,17 @@ class Metrics(Collector):
             pending.add_sample(pending.name, _labels(each), each.pending)
         yield failures
         yield pending
+        yield _durations(versions)
+
+
+def _durations(versions: Iterable[VersionMetrics]) -> Metric:
+    text = "Seconds from a request's arrival in the queue until the model had run"
+    family = HistogramMetricFamily("drivetrain_request_duration_seconds", text, labels=["model", "version"])
+    bounds = [*(str(float(bound)) for bound in BUCKETS_S), "+Inf"]
+    for each in versions:
+        buckets = list(zip(bounds, accumulate(each.histogram), strict=True))
+        family.add_metric([each.model, each.version], buckets, each.request_s)
+    return family
 
 
 def _labels(version: VersionMetrics) -> dict[str, str]:

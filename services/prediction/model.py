@@ -35,6 +35,7 @@ class LoadedModel:
     def __init__(self, name: str, version: str, package: Package, threads: int) -> None:
         self.name, self.version, self.manifest = name, version, package.manifest
         self._session = _open_session(package.model, threads)
+        self.inputs = self.manifest.inputs
         self._output_names = [tensor.name for tensor in self.manifest.outputs]
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:

@@ -1,9 +1,11 @@
-"""What this server knows of each model: the versions that answer, and why others do not. Event loop only."""
+"""What this server knows of each model: the versions that answer, and why others do not.
+
+Changed in the event loop only. What is served may be found in any thread: each change is one assignment.
+"""
 
 import re
 import time
-from asyncio import Queue
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 from weakref import WeakSet
@@ -29,23 +31,6 @@ COMING_BACK = "it had left the memory to others and is being loaded again"
 State = Literal["READY", "UNAVAILABLE", "LOADING", "UNLOADING"]
 
 
-@dataclass
-class Usage:
-    """When a version was asked for last, of `time.monotonic()`, and how many requests are under way in it.
-
-    A request is under way inside `with served.usage:`.
-    """
-
-    last_s: float = field(default_factory=time.monotonic)
-    num_active: int = 0
-
-    def __enter__(self) -> None:
-        self.num_active += 1
-
-    def __exit__(self, *_: object) -> None:
-        self.num_active -= 1
-
-
 @dataclass(frozen=True, eq=False)
 class ServedVersion:
     """A version that answers requests. Whoever holds it may finish with it, also after it was replaced."""
@@ -57,7 +42,13 @@ class ServedVersion:
     metrics: VersionMetrics
     memory_bytes: int = 0
     """What it takes, by estimate."""
-    usage: Usage = field(default_factory=Usage)
+    loaded_s: float = 0.0
+    """When it was put in service, of `time.monotonic()`."""
+
+    @property
+    def used_s(self) -> float:
+        """When it answered last or was put in service, of `time.monotonic()`."""
+        return max(self.loaded_s, self.metrics.last_s)
 
 
 @dataclass(frozen=True)
@@ -151,22 +142,22 @@ class Repository:
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
         self._leaving: WeakSet[ServedVersion] = WeakSet()
-        self.asked: Queue[tuple[str, str]] = Queue()
-        """Evicted versions, by model and number, that a request asked for."""
+        self.generation = 0
+        """Grows with each change; who remembers what `find` said compares it."""
+        self.asked: Callable[[str, str], object] = _nobody
+        """Told which evicted version, by model and number, a request asks for, in the request's thread."""
 
     def find(self, name: str, version: str, alias: str = "") -> ServedVersion:
-        """What answers for a version of a model, which comes back from now on if it was evicted.
+        """What answers for a version of a model, which comes back if it was evicted; may be called in any thread.
 
         It is named by number, by alias (`name@alias` does it too), or not at all: the champion.
         Raises InvalidRequestError, UnknownModelError, UnknownVersionError, UnknownAliasError or ModelNotReadyError.
         """
         name, number, found = self._resolve(name, version, alias)
         if isinstance(found, ServedVersion):
-            found.usage.last_s = time.monotonic()
             return found
         if found.evicted:
-            self.wake(name, number)
-            self.asked.put_nowait((name, number))
+            self.asked(name, number)
         raise ModelNotReadyError(name, COMING_BACK if found.evicted else found.reason)
 
     def is_ready(self, name: str, version: str, alias: str = "") -> bool:
@@ -191,8 +182,7 @@ class Repository:
 
     def swap(self, served: ServedVersion) -> None:
         """The version is loaded: it answers from now on for what names it, and counts as used just now."""
-        served.usage.last_s = time.monotonic()
-        self._set(served.name, served.version, served)
+        self._set(served.name, served.version, replace(served, loaded_s=time.monotonic()))
 
     def begin(self, name: str, version: str) -> None:
         """The version is being loaded; why it was refused before stays to be read."""
@@ -208,11 +198,14 @@ class Repository:
         """The version leaves to make room, until a request asks for it."""
         self._set(name, version, Absent(EVICTED, evicted=True))
 
-    def wake(self, name: str, version: str = "") -> None:
-        """The version, or each version of the model, is missed if it was evicted."""
-        for number, each in self.entry(name).versions.items():
-            if isinstance(each, Absent) and each.evicted and version in ("", number):
-                self.begin(name, number)
+    def wake(self, name: str, version: str = "") -> bool:
+        """The version, or each version of the model, is missed if it was evicted; whether one was."""
+        versions = self.entry(name).versions.items()
+        evicted = [number for number, each in versions if isinstance(each, Absent) and each.evicted]
+        woken = [number for number in evicted if version in ("", number)]
+        for number in woken:
+            self.begin(name, number)
+        return bool(woken)
 
     def note(self, name: str, promotion: Promotion) -> None:
         """Who promoted a version of the model, and when."""
@@ -221,11 +214,12 @@ class Repository:
     def forget(self, name: str) -> None:
         """The model is no longer registered."""
         self._entries.pop(name, None)
+        self.generation += 1
 
     def residents(self) -> list[Resident]:
         """The served versions as the memory budget sees them."""
         return [
-            Resident(each.name, each.version, each.memory_bytes, each.usage.last_s, each.version == entry.champion)
+            Resident(each.name, each.version, each.memory_bytes, each.used_s, each.version == entry.champion)
             for entry in self._entries.values()
             for each in entry.versions.values()
             if isinstance(each, ServedVersion)
@@ -234,7 +228,7 @@ class Repository:
     def index(self) -> Iterator[IndexRow]:
         """A row for each known version, by model name and number."""
         for name, entry in sorted(self._entries.items()):
-            leaving = {each.version for each in self._leaving if each.name == name and each.usage.num_active}
+            leaving = {each.version for each in self._leaving if each.name == name and not each.batcher.idle}
             versions = entry.versions.keys() | leaving
             for version in sorted(versions, key=int):
                 if entry.served(version) is None and version in leaving:
@@ -274,9 +268,14 @@ class Repository:
     def _put(self, name: str, entry: Entry) -> None:
         before, after = self.entry(name), entry.aligned()
         self._entries[name] = after
+        self.generation += 1
         for version, each in before.versions.items():
             if isinstance(each, ServedVersion) and after.versions.get(version) is not each:
                 self._leaving.add(each)
+
+
+def _nobody(name: str, version: str) -> None:
+    """Nobody follows the registry yet."""
 
 
 def _row(name: str, version: str, entry: Entry) -> IndexRow:

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 
 from pipelines.registry.package import Package
 from services.prediction.batcher import Batcher
+from services.prediction.budget import Budget
 from services.prediction.cache import CachedSource
 from services.prediction.data_plane import DataPlane
 from services.prediction.eviction import estimated_bytes
@@ -19,6 +19,7 @@ from services.prediction.repository import Repository, ServedVersion
 from services.prediction.servicer import POLICY, Servicer
 from services.prediction.settings import Settings
 from services.prediction.sources import Registry, Source, UncachedSource
+from services.prediction.transport import make_front
 from services.rpc.authorization import AuthorizationInterceptor, read_tokens
 from services.rpc.hosting import Host, run_until_signal
 from services.rpc.status import StatusInterceptor
@@ -32,8 +33,8 @@ FLUSH_S = 0.5
 class PredictionServer:
     """One server, ready to start; `build` makes it."""
 
-    def __init__(self, host: Host, plane: DataPlane, follower: Follower, executor: Executor) -> None:
-        self._host, self._follower, self._executor = host, follower, executor
+    def __init__(self, host: Host, plane: DataPlane, follower: Follower) -> None:
+        self._host, self._follower = host, follower
         self.plane = plane
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -66,7 +67,7 @@ class PredictionServer:
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
                 await self.plane.drain()
-        self._executor.shutdown(wait=False)
+                await self._host.drained()
         await self._host.close(min(grace_s, FLUSH_S))
 
     async def _report_ready(self) -> None:
@@ -78,13 +79,12 @@ class PredictionServer:
 def build(settings: Settings, registry: Registry) -> PredictionServer:
     """A server over `registry`, not yet listening; call it inside a running event loop. Raises InvalidSettingsError."""
     tokens = read_tokens(settings.tokens_file, POLICY)
-    metrics, repository = Metrics(), Repository()
-    executor = ThreadPoolExecutor(thread_name_prefix="inference")
+    metrics, repository, budget = Metrics(), Repository(), Budget(settings.max_pending_bytes)
 
     def load_version(name: str, version: str, package: Package) -> ServedVersion:
         model = load(name, version, package, settings.threads, settings.max_batch_size)
         counts = metrics.of_version(name, version)
-        batcher = Batcher(model, executor, counts, settings.max_batch_size, settings.max_queue_requests)
+        batcher = Batcher(model, counts, budget, settings.max_batch_size, settings.max_queue_requests)
         memory_bytes = estimated_bytes(len(package.model))
         return ServedVersion(name, version, package.manifest, batcher, counts, memory_bytes)
 
@@ -93,9 +93,10 @@ def build(settings: Settings, registry: Registry) -> PredictionServer:
     follower = Follower(source, repository, loading, metrics, poll_interval_s, settings.models)
     plane = DataPlane(repository, follower)
     interceptors = [StatusInterceptor(), AuthorizationInterceptor(POLICY, tokens)]
-    host = Host(settings, POLICY.service, interceptors, metrics.registry)
+    front = make_front(settings, plane, tokens)
+    host = Host(settings, POLICY.service, interceptors, metrics.registry, front)
     pb_grpc.add_GRPCInferenceServiceServicer_to_server(Servicer(plane, settings.max_request_rows), host.grpc)
-    return PredictionServer(host, plane, follower, executor)
+    return PredictionServer(host, plane, follower)
 
 
 async def serve(settings: Settings, registry: Registry) -> None:

@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 from typing_extensions import override
 
-from services.prediction.codec import deadline_s, decode, encode
+from services.prediction.codec import decode, encode, options_of
 from services.prediction.data_plane import DataPlane
 from services.prediction.description import model_metadata, repository_index
 from services.prediction.pb import open_inference_pb2 as pb
@@ -60,8 +60,9 @@ class Servicer(pb_grpc.GRPCInferenceServiceServicer):
         """Validate, batch, run."""
         with self._plane.request(request.model_name, request.model_version) as served:
             inference = decode(request, served.manifest, self._max_request_rows)
-            deadline = deadline_s(request, context.time_remaining())
-            outputs = await served.batcher.infer(inference.inputs, inference.num_rows, deadline)
+            options = options_of(request)
+            deadline_s = options.deadline_s(context.time_remaining())
+            outputs = await served.batcher.infer(inference.inputs, inference.num_rows, deadline_s, options.priority)
             return encode(request, served.version, served.manifest, inference, outputs)
 
     @override

@@ -1,10 +1,13 @@
 """How one prediction server is set up: frozen, typed, checked as a whole."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
 from services.rpc.settings import HostSettings, Port
+
+Transport = Literal["auto", "native", "grpcio"]
 
 
 class Settings(HostSettings):
@@ -12,6 +15,9 @@ class Settings(HostSettings):
 
     port: Port = Field(default=8001, description="gRPC port; 0 takes a free one.")
     metrics_port: Port = Field(default=8002, description="Port of the Prometheus metrics; 0 takes a free one.")
+    transport: Transport = Field(
+        default="auto", description="Who takes ModelInfer: native (HTTP/2 in Rust), grpcio, or auto: the faster."
+    )
     threads: int = Field(default=1, ge=1, le=256, description="onnxruntime threads inside one operator.")
     poll_interval_s: float = Field(default=2.0, gt=0, description="Seconds between two looks at the registry.")
     models: str = Field(default="*", min_length=1, description="Models to serve: patterns such as digits-*,wine.")
@@ -22,6 +28,9 @@ class Settings(HostSettings):
     max_batch_size: int = Field(default=64, ge=1, description="Most rows that separate requests share one run with.")
     max_request_rows: int = Field(default=1024, ge=1, description="Most rows of one request.")
     max_queue_requests: int = Field(default=1024, ge=1, description="Most requests that wait for one model.")
+    max_pending_bytes: int = Field(
+        default=256 * 2**20, ge=2**20, description="Most bytes of requests that wait, of all models together."
+    )
     cache_dir: Path | None = Field(default=None, description="Folder for downloaded versions; none: no cache.")
     cache_max_bytes: int = Field(default=10 * 2**30, ge=1, description="Most bytes of versions in the cache.")
     tokens_file: Path | None = Field(default=None, description="Lines `infer TOKEN` or `admin TOKEN`; none: open.")

@@ -8,6 +8,7 @@
     │   ├── PreconditionError         the thing exists, but its state does not allow this
     │   ├── ConflictError             another call is at it just now
     │   ├── ExhaustedError            a limit is reached
+    │   │   └── MessageTooLargeError  in gRPC's own words
     │   ├── DeadlineError             the deadline passed
     │   ├── NotReadyError             trying again later may help
     │   │   └── StoppingError         the server takes no more requests
@@ -59,6 +60,17 @@ class ConflictError(CallError):
 
 class ExhaustedError(CallError):
     """A limit is reached."""
+
+
+class MessageTooLargeError(ExhaustedError):
+    """A message exceeds the limit; told as gRPC itself tells it."""
+
+    def __init__(self, action: str, size_bytes: int, max_bytes: int) -> None:
+        super().__init__(action, size_bytes, max_bytes)
+        self.action, self.size_bytes, self.max_bytes = action, size_bytes, max_bytes
+
+    def __str__(self) -> str:
+        return f"SERVER: {self.action} message larger than max ({self.size_bytes} vs. {self.max_bytes})"
 
 
 class DeadlineError(CallError):

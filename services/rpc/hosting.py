@@ -5,6 +5,7 @@ import logging
 import signal
 from collections.abc import Sequence
 from contextlib import suppress
+from tempfile import TemporaryDirectory
 from typing import Protocol
 from wsgiref.simple_server import WSGIServer
 
@@ -15,17 +16,37 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 from grpc_reflection.v1alpha.reflection_pb2_grpc import add_ServerReflectionServicer_to_server
 from prometheus_client import CollectorRegistry, start_http_server
 
+from services.rpc.background import in_daemon_thread
 from services.rpc.errors import PortTakenError
 from services.rpc.settings import HostSettings
 
 logger = logging.getLogger(__name__)
 
+KEEPALIVE_TIME_MS, KEEPALIVE_TIMEOUT_MS = 60_000, 20_000
+"""A watcher whose machine is gone is noticed."""
+
 KEEPALIVE_OPTIONS = [
-    ("grpc.keepalive_time_ms", 60_000),  # a watcher whose machine is gone is noticed
-    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_time_ms", KEEPALIVE_TIME_MS),
+    ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),  # clients that ping more often are sent away
 ]
+
+
+class Front(Protocol):
+    """Takes the port in the place of the gRPC server, and hands the calls that it does not answer to it."""
+
+    def bind(self, address: str) -> int:
+        """Take the port; 0 is a free one. Raises OSError."""
+
+    def start(self, behind: str) -> None:
+        """Begin to answer; `behind` is the path of the gRPC server's socket. Call it inside a running event loop."""
+
+    def wait_until_idle(self) -> None:
+        """Block until no call waits for the front's own answer."""
+
+    def close(self) -> None:
+        """Close the port, with whatever is still under way."""
 
 
 class Host:
@@ -40,8 +61,10 @@ class Host:
         service: str,
         interceptors: Sequence[grpc.aio.ServerInterceptor],
         metrics: CollectorRegistry,
+        front: Front | None = None,
     ) -> None:
-        self._settings, self._service, self._registry = settings, service, metrics
+        self._settings, self._service, self._registry, self._front = settings, service, metrics, front
+        self._sockets = TemporaryDirectory(prefix="drivetrain-", ignore_cleanup_errors=True)
         self.port = self.metrics_port = 0
         self.grpc = grpc.aio.server(
             interceptors=interceptors,
@@ -65,6 +88,8 @@ class Host:
         self.port = self._bind()
         self.metrics_port = self._start_metrics()
         await self.grpc.start()
+        if self._front is not None:
+            self._front.start(self._behind)
         logger.info("listening on %s:%d, metrics on port %d", self._settings.host, self.port, self.metrics_port)
 
     async def set_serving(self, *, serving: bool) -> None:
@@ -77,9 +102,17 @@ class Host:
         """NOT_SERVING for good; the port stays open, so that health checks are answered."""
         await self._health.enter_graceful_shutdown()
 
+    async def drained(self) -> None:
+        """Return when no call waits for the front's answer."""
+        if self._front is not None:
+            await in_daemon_thread(self._front.wait_until_idle)
+
     async def close(self, grace_s: float) -> None:
         """Close the ports; calls that are still under way get `grace_s` seconds to end."""
         await self.grpc.stop(grace_s)
+        if self._front is not None:
+            self._front.close()
+        self._sockets.cleanup()
         http, self._metrics_http = self._metrics_http, None  # a second call may come while this one waits
         if http is not None:
             await asyncio.to_thread(http.shutdown)
@@ -88,9 +121,16 @@ class Host:
     def _bind(self) -> int:
         address = f"{self._settings.host}:{self._settings.port}"
         try:
-            return self.grpc.add_insecure_port(address)
-        except RuntimeError as error:
+            if self._front is None:
+                return self.grpc.add_insecure_port(address)
+            self.grpc.add_insecure_port(f"unix:{self._behind}")
+            return self._front.bind(address)
+        except (RuntimeError, OSError) as error:
             raise PortTakenError("gRPC", address) from error
+
+    @property
+    def _behind(self) -> str:
+        return f"{self._sockets.name}/grpc.sock"
 
     def _start_metrics(self) -> int:
         host, port = self._settings.host, self._settings.metrics_port

@@ -5,10 +5,12 @@ from __future__ import annotations  # grpc's classes take type parameters in the
 import inspect
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from services.rpc.errors import (
     AccessDeniedError,
@@ -55,6 +57,12 @@ def status_of(error: Exception) -> grpc.StatusCode:
     return next(STATUSES[cls] for cls in type(error).__mro__ if cls in STATUSES)
 
 
+def request_id_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:
+    """The caller's own id for the call, `x-request-id`, cut short; or a new one."""
+    given = dict(metadata or ()).get("x-request-id")
+    return str(given)[:64] if given else secrets.token_hex(8)
+
+
 def answer_to(error: Exception, request_id: str) -> tuple[grpc.StatusCode, str]:
     """Status and text for the client. Of a bug it learns only the id under which the log holds the traceback."""
     status = status_of(error)
@@ -74,7 +82,30 @@ def with_behaviour(handler: Handler, unary: Behaviour, stream: Stream) -> Handle
     }
     make: Callable[..., Handler] = kinds[handler.request_streaming, handler.response_streaming]
     behaviour = stream if handler.response_streaming else unary
-    return make(behaviour, handler.request_deserializer, handler.response_serializer)
+    return make(behaviour, _lenient(handler.request_deserializer), handler.response_serializer)
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """Stands for a message that could not be decoded, so that the refusal comes from the table, not from gRPC."""
+
+    size_bytes: int
+
+
+def _lenient(deserialize: Callable[[bytes], object] | None) -> Callable[[bytes], object] | None:
+    def read(content: bytes) -> object:
+        try:
+            return content if deserialize is None else deserialize(content)
+        except DecodeError:
+            return Unreadable(len(content))
+
+    return read
+
+
+def check_readable(request: object) -> None:
+    """Raise InvalidRequestError for a message that could not be decoded."""
+    if isinstance(request, Unreadable):
+        raise InvalidRequestError("message", "one of the method's type", f"{request.size_bytes} bytes that are none")
 
 
 class StatusInterceptor(grpc.aio.ServerInterceptor):
@@ -88,8 +119,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         behaviour = None if handler is None else _behaviour(handler)
         if handler is None or behaviour is None:
             return handler
-        given = dict(handler_call_details.invocation_metadata or ()).get("x-request-id")
-        request_id = str(given)[:64] if given else secrets.token_hex(8)
+        request_id = request_id_of(handler_call_details.invocation_metadata)
         method = handler_call_details.method
 
         async def refuse(error: Exception, context: Context) -> NoReturn:
@@ -100,6 +130,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         async def unary(request: object, context: Context) -> object:
             with request_context(request_id):
                 try:
+                    check_readable(request)
                     return await behaviour(request, context)
                 except grpc.aio.AbortError:  # has its status already: the health service answers so
                     raise
@@ -109,6 +140,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         async def stream(request: object, context: Context) -> AsyncIterator[object]:
             with request_context(request_id):
                 try:
+                    check_readable(request)
                     async for message in behaviour(request, context):
                         yield message
                 except grpc.aio.AbortError:

@@ -17,6 +17,8 @@ MODULES = sorted(
     if GENERATED.isdisjoint(path.parents)
 )
 PIPELINES = [path for path in MODULES if path.is_relative_to(ROOT / "pipelines")]
+PUBLIC = [ROOT / "services/prediction/client/__init__.py"]
+"""Packages that programs of others import names from."""
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 
 
@@ -114,6 +116,14 @@ def test_serving_loads_neither_torch_nor_ray(package: str) -> None:
     assert not {name for name in loaded if name.split(".")[0] in ("torch", "ray")}
 
 
+def test_the_client_knows_nothing_of_the_server() -> None:
+    for path in (path for path in MODULES if path.is_relative_to(ROOT / "services/prediction/client")):
+        own = {module for module in imports(path) if module.startswith(("pipelines.", "services."))}
+        allowed = ("services.prediction.client", "services.prediction.pb", "services.rpc.channels")
+        assert all(module.startswith((*allowed, "pipelines.errors", "pipelines.registry.manifest")) for module in own)
+        assert roots(path) - sys.stdlib_module_names <= {"grpc", "google", "numpy", "pipelines", "services"}
+
+
 def test_services_know_of_each_other_only_what_they_share() -> None:
     for service in ("prediction", "training", "rpc"):
         for path in (path for path in MODULES if path.is_relative_to(ROOT / "services" / service)):
@@ -131,9 +141,17 @@ def test_imports_are_absolute() -> None:
 
 
 def test_init_files_hold_a_docstring_at_most() -> None:
-    for path in (path for path in MODULES if path.name == "__init__.py"):
+    for path in (path for path in MODULES if path.name == "__init__.py" and path not in PUBLIC):
         assert len(tree_of(path).body) <= 1, name_of(path)
         assert len(path.read_text().splitlines()) <= 5, name_of(path)
+
+
+@pytest.mark.parametrize("path", PUBLIC, ids=name_of)
+def test_what_others_import_from_us_is_only_gathered_in_an_init_file(path: Path) -> None:
+    _, *statements = tree_of(path).body
+    assert all(isinstance(each, ast.ImportFrom | ast.Assign) for each in statements)
+    package = name_of(path.parent).replace("/", ".")
+    assert all(module.startswith(package) for module in imports(path))
 
 
 def test_every_module_says_what_it_is_for() -> None:

@@ -6,10 +6,10 @@ from datetime import UTC
 from importlib.metadata import version
 
 from services.cli.checks.finding import Finding
-from services.cli.client import SERVICE as PREDICTION
-from services.cli.client import PredictionClient
 from services.cli.connection import TOKEN_VARIABLE, Service
 from services.cli.errors import AccessError, AwayError, InputError, ServiceError
+from services.cli.prediction_client import SERVICE as PREDICTION
+from services.cli.prediction_client import prediction_client
 from services.cli.training_client import SERVICE as TRAINING
 from services.cli.training_client import TrainingClient
 from services.training.pb import training_pb2 as pb
@@ -56,8 +56,8 @@ def prediction_service() -> list[Finding]:
     configured = os.environ.get("DRIVETRAIN_PREDICTION_ADDRESS", "")
     address = configured or "localhost:8001"
     try:
-        with PredictionClient(address, _TIMEOUT_S) as client:
-            return [_version("prediction", client.server_version(), address)]
+        with prediction_client(address, _TIMEOUT_S) as client:
+            return [_version("prediction", client.server_metadata().version, address)]
     except (ServiceError, InputError) as error:
         return [_trouble(PREDICTION, error, address, "predict" if not configured else "")]
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from services.cli.client import PredictionClient
+from services.cli.prediction_client import prediction_client
 from services.cli.training_client import TrainingClient
+from services.prediction.client import PredictionClient
 from services.training.pb import training_pb2 as pb
 from tests.e2e.compose.jobs import submit, wait_for_end
 from tests.e2e.compose.stack import address, eventually
@@ -41,7 +42,7 @@ def training() -> Iterator[TrainingClient]:
 
 @pytest.fixture
 def prediction() -> Iterator[PredictionClient]:
-    with PredictionClient(address("prediction", 8001)) as client:
+    with prediction_client(address("prediction", 8001)) as client:
         yield client
 
 
@@ -53,9 +54,9 @@ def mlflow() -> MlflowClient:
 @pytest.fixture(scope="session")
 def _served(_client_environment: None) -> None:
     """A champion of digits-cnn, made through the training service unless there is one."""
-    with PredictionClient(address("prediction", 8001)) as prediction:
-        if not prediction.is_ready("digits-cnn"):
+    with prediction_client(address("prediction", 8001)) as prediction:
+        if not prediction.is_model_ready("digits-cnn"):
             with TrainingClient(address("training", 8003)) as training:
                 job = wait_for_end(training, submit(training, "training.epochs=3"))
             assert job.state == pb.JOB_STATE_FINISHED, job
-        eventually(lambda: prediction.is_ready("digits-cnn"), 60, "digits-cnn is served")
+        eventually(lambda: prediction.is_model_ready("digits-cnn"), 60, "digits-cnn is served")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pipelines.errors import DrivetrainError
-from services.cli.client import PredictionClient
+from services.cli.prediction_client import prediction_client
 from tests.e2e.compose.stack import address
 
 PAUSE_S = 0.02
@@ -29,11 +29,10 @@ def steady_load(model: str = "digits-cnn") -> Iterator[Load]:
     rows = np.zeros((4, 1, 8, 8), np.float32)
 
     def ask() -> None:
-        with PredictionClient(address("prediction", 8001), timeout_s=5) as client:
-            input_name = client.describe(model).input_name
+        with prediction_client(address("prediction", 8001), timeout_s=5) as client:
             while not stop.wait(PAUSE_S):
                 try:
-                    client.infer(model, input_name, rows)
+                    client.predict(model, rows)
                     load.answered += 1
                 except DrivetrainError as error:
                     load.failures.append(str(error))

@@ -12,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 from sklearn.datasets import load_digits
 
-from services.cli.client import PredictionClient
+from services.cli.prediction_client import prediction_client
 from services.cli.training_client import TrainingClient
 from tests.e2e.compose.jobs import curve, runs_of
 from tests.e2e.compose.stack import address, compose, eventually, inside, script
@@ -24,9 +24,9 @@ MODEL = "digits-cnn"
 
 def answers() -> list[list[float]]:
     rows = load_digits().images[:50, None].astype(np.float32)
-    with PredictionClient(address("prediction", 8001)) as client:
-        eventually(lambda: client.is_ready(MODEL), 60, f"{MODEL} is served")
-        probabilities = client.infer(MODEL, client.describe(MODEL).input_name, rows).outputs["probabilities"]
+    with prediction_client(address("prediction", 8001)) as client:
+        eventually(lambda: client.is_model_ready(MODEL), 60, f"{MODEL} is served")
+        probabilities = client.predict(MODEL, rows).probabilities
     return [[float(value) for value in row] for row in probabilities]
 
 

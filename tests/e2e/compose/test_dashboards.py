@@ -6,13 +6,15 @@ import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 
-from services.cli.client import PredictionClient
+from services.cli.connection import Connection
 from services.cli.errors import InputError
+from services.cli.prediction_client import SERVICE
 from services.cli.training_client import TrainingClient
+from services.prediction.pb import open_inference_pb2 as pb
+from services.prediction.pb.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from tests.e2e.compose.jobs import submit, wait_for_epoch
 from tests.e2e.compose.load import steady_load
 from tests.e2e.compose.stack import ROOT, address, eventually, inside
@@ -38,9 +40,10 @@ def _work(_served: None) -> Iterator[None]:
     with TrainingClient(address("training", 8003)) as training:
         job_id = submit(training, "training.epochs=100000", "training.early_stopping=null")
         wait_for_epoch(training, job_id, 2)
-        with steady_load(), PredictionClient(address("prediction", 8001)) as prediction:
-            with pytest.raises(InputError):
-                prediction.infer("digits-cnn", "features", np.zeros((1, 3), np.float32))
+        with steady_load(), Connection(SERVICE, address("prediction", 8001)) as connection:
+            infer = GRPCInferenceServiceStub(connection.channel).ModelInfer
+            with pytest.raises(InputError):  # without inputs: our own client would not send it
+                connection.call(infer, pb.ModelInferRequest(model_name="digits-cnn"))
             yield
         training.cancel(job_id)
 

@@ -9,8 +9,9 @@ import secrets
 import pytest
 from mlflow import MlflowClient
 
-from services.cli.client import PredictionClient
+from services.cli.prediction_client import prediction_client
 from services.cli.training_client import TrainingClient
+from services.prediction.client import PredictionClient
 from services.training.pb import training_pb2 as pb
 from tests.e2e.compose.jobs import LONG, curve, runs_of, submit, wait_for_end, wait_for_epoch
 from tests.e2e.compose.load import steady_load
@@ -32,8 +33,8 @@ def undisturbed() -> dict[str, list[tuple[int, float]]]:
     with TrainingClient(address("training", 8003)) as training:
         job = wait_for_end(training, submit(training, *LONG))
     assert job.state == pb.JOB_STATE_FINISHED, job
-    with PredictionClient(address("prediction", 8001)) as prediction:
-        eventually(lambda: prediction.is_ready("digits-cnn"), 60, "digits-cnn is served")
+    with prediction_client(address("prediction", 8001)) as prediction:
+        eventually(lambda: prediction.is_model_ready("digits-cnn"), 60, "digits-cnn is served")
     return {metric: curve(mlflow, job.id, metric) for metric in METRICS}
 
 
@@ -67,7 +68,7 @@ def test_a_job_outlasts_the_death_of(
     assert load.failures == [] or service == "prediction", load.failures[:3]
     check(mlflow, job, before, undisturbed)
     assert (job.attempt > 1) == (service in DRIVERS_DIE_WITH), job
-    assert prediction.is_ready("digits-cnn")
+    assert prediction.is_model_ready("digits-cnn")
 
 
 def test_submitting_twice_across_a_restart_of_the_service_gives_one_job(training: TrainingClient) -> None:
@@ -84,14 +85,14 @@ def test_submitting_twice_across_a_restart_of_the_service_gives_one_job(training
 def test_prediction_starts_from_its_cache_while_mlflow_is_down(
     undisturbed: object, prediction: PredictionClient
 ) -> None:
-    version = prediction.describe("digits-cnn").version
+    version = prediction.metadata("digits-cnn").version
     compose("stop", "mlflow", "postgres")
     try:
         restarted = restarts("prediction")
         kill("prediction")
         eventually(lambda: restarts("prediction") > restarted, 60, "prediction was started again")
-        eventually(lambda: prediction.is_ready("digits-cnn"), 60, "digits-cnn is served from the cache")
-        assert prediction.describe("digits-cnn").version == version
+        eventually(lambda: prediction.is_model_ready("digits-cnn"), 60, "digits-cnn is served from the cache")
+        assert prediction.metadata("digits-cnn").version == version
         assert is_healthy("prediction") or eventually(lambda: is_healthy("prediction"), 30, "prediction is healthy")
     finally:
         compose("up", "--detach", "--wait", "postgres", "mlflow")

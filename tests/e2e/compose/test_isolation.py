@@ -10,8 +10,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.cli.client import PredictionClient
 from services.cli.errors import AccessError
+from services.cli.prediction_client import prediction_client
 from services.cli.training_client import TrainingClient
 from tests.e2e.compose.stack import SERVICES, address, containers, inside, run
 
@@ -61,16 +61,16 @@ def test_without_a_token_both_services_refuse(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("DRIVETRAIN_TOKEN", "")
     with TrainingClient(address("training", 8003)) as training, pytest.raises(AccessError):
         training.status()
-    with PredictionClient(address("prediction", 8001)) as prediction, pytest.raises(AccessError):
-        prediction.describe("digits-cnn")
+    with pytest.raises(AccessError), prediction_client(address("prediction", 8001)) as prediction:
+        prediction.metadata("digits-cnn")
 
 
 def test_with_a_wrong_token_both_services_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRIVETRAIN_TOKEN", "0" * 64)
     with TrainingClient(address("training", 8003)) as training, pytest.raises(AccessError):
         training.status()
-    with PredictionClient(address("prediction", 8001)) as prediction, pytest.raises(AccessError):
-        prediction.describe("digits-cnn")
+    with pytest.raises(AccessError), prediction_client(address("prediction", 8001)) as prediction:
+        prediction.metadata("digits-cnn")
 
 
 @pytest.mark.parametrize(

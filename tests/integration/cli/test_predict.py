@@ -72,7 +72,7 @@ def test_json_from_standard_input_to_json(address: str) -> None:
         ([MODEL, "short.csv"], "ROWS: expected a column 'width', came 'height'"),
         ([MODEL, "none.npy"], "ROWS: expected an existing file, came 'none.npy'"),
         ([MODEL, "rows.npy", "--version", "7"], "the prediction service refused the request: "),
-        ([MODEL, "wide.json"], "the prediction service refused the request: "),
+        ([MODEL, "wide.json"], "inputs[features].shape: expected [-1, 2], where -1 is any length from 1, came [1, 3]"),
         (["nope", "rows.npy"], "the prediction service refused the request: "),
     ],
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from tests.integration.prediction import serving
 from tests.integration.prediction.store import Store
 
 
@@ -18,3 +19,10 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def store(tmp_path: Path, empty_database: Path) -> Store:
     return Store(tmp_path, empty_database)
+
+
+@pytest.fixture(params=["native", "grpcio"])
+def each_transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Servers of the test speak the one, then the other: both must behave the same."""
+    monkeypatch.setitem(serving.DEFAULTS, "transport", request.param)
+    return str(request.param)

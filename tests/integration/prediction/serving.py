@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 ROW = np.array([[0.25, -0.5, 1.0]], np.float32)
 Metadata = Sequence[tuple[str, str]]
 
+DEFAULTS: dict[str, object] = {"port": 0, "metrics_port": 0, "poll_interval_s": 0.02}
+"""Settings of every server here that does not say otherwise."""
+
 
 @dataclass
 class Serving:
@@ -79,8 +82,7 @@ class Serving:
 @asynccontextmanager
 async def serving(source: Registry, *, ready: bool = True, **settings: object) -> AsyncIterator[Serving]:
     """A server over `source`; `ready` waits for its first look at the registry."""
-    defaults: dict[str, object] = {"port": 0, "metrics_port": 0, "poll_interval_s": 0.02}
-    server = build(Settings.model_validate(defaults | settings), source)
+    server = build(Settings.model_validate(DEFAULTS | settings), source)
     await server.start()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -174,19 +173,13 @@ async def test_a_disk_that_runs_full_in_a_download_refuses_the_version_until_the
     assert list((small_disk / "cache" / "partial").iterdir()) == []
 
 
-TRANSPORTS: list[dict[str, Any]] = [{}]
-"""The settings of each transport."""
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("settings", TRANSPORTS)
-async def test_a_hundred_swaps_under_load_fail_no_request_and_mix_no_versions(
-    store: Store, settings: dict[str, Any]
-) -> None:
+@pytest.mark.usefixtures("each_transport")
+async def test_a_hundred_swaps_under_load_fail_no_request_and_mix_no_versions(store: Store) -> None:
     for scale in (1.0, 2.0, 3.0):
         store.promote("digits", scale)
     enough = asyncio.Event()
-    async with serving(store.registry, poll_interval_s=0.05, cache_dir=store.directory / "cache", **settings) as it:
+    async with serving(store.registry, poll_interval_s=0.05, cache_dir=store.directory / "cache") as it:
         clients = [asyncio.create_task(ask_without_pause(it, enough)) for _ in range(4)]
         for swap in range(100):
             version = str(swap % 3 + 1)

@@ -24,6 +24,8 @@ from tests.integration.prediction.serving import (
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import FEATURES, classifier, golden, manifest, probabilities
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 SCALES = {"1": 1.0, "2": 2.0}
 
 

@@ -13,6 +13,8 @@ from tests.integration.prediction.serving import ROW, eventually, raw_probabilit
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import probabilities
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 
 async def test_a_raw_request_is_answered_raw(store: Store) -> None:
     version_ = store.promote("digits", scale=2.0)

@@ -12,6 +12,8 @@ from tests.integration.prediction.serving import ROW, Serving, eventually, raw_r
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import FATAL, SLOW
 
+pytestmark = pytest.mark.usefixtures("each_transport")
+
 Code = grpc.StatusCode
 
 
@@ -208,7 +210,7 @@ async def test_a_graph_that_fails_is_internal_and_says_nothing_of_it(
 async def is_running(it: Serving) -> bool:
     """A batch was taken from the queue: something was pending, and nothing is any more."""
     page = (await it.scrape()).splitlines()
-    return pending(0) in page and it.server.plane.num_active == 1
+    return pending(0) in page and not it.server.plane.model("digits", "").batcher.idle
 
 
 async def is_unready(it: Serving) -> bool:

@@ -5,10 +5,13 @@ import json
 import sys
 
 import numpy as np
+import pytest
 
 from tests.integration.prediction.serving import serving
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import GOLDEN_ROWS, probabilities
+
+pytestmark = pytest.mark.usefixtures("each_transport")
 
 CLIENT = """
 import asyncio, json, sys

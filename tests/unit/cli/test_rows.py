@@ -7,14 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.cli.client import Description
 from services.cli.errors import InputError
 from services.cli.rows import read_rows
+from services.prediction.client import ModelMetadata, TensorMetadata
 
-NAMED = Description("1", "features", (2,), ("a", "b"), ("no", "yes"))
-NAMELESS = Description("1", "features", (2,), (), ())
-IMAGES = Description("1", "features", (1, 2, 2), (), ())
-SERIES = Description("1", "features", (-1, 2), (), ())
+
+def taking(*row_shape: int, names: tuple[str, ...] = ()) -> ModelMetadata:
+    features = TensorMetadata("features", "FP32", (-1, *row_shape))
+    return ModelMetadata("m", "1", ("1",), inputs=(features,), outputs=(), feature_names=names)
+
+
+NAMED = taking(2, names=("a", "b"))
+NAMELESS = taking(2)
+IMAGES = taking(1, 2, 2)
+SERIES = taking(-1, 2)
 
 Written = Callable[[str, str | bytes], str]
 
@@ -51,7 +57,7 @@ def npy(array: object) -> bytes:
     ],
 )
 def test_rows_come_in_the_models_order(
-    name: str, content: str | bytes, description: Description, written: Written
+    name: str, content: str | bytes, description: ModelMetadata, written: Written
 ) -> None:
     rows = read_rows(written(name, content), description)
     assert rows.dtype == np.float32
@@ -69,7 +75,7 @@ def test_rows_come_in_the_models_order(
     ],
 )
 def test_flat_rows_take_the_models_shape(
-    content: list[object], description: Description, shape: tuple[int, ...], written: Written
+    content: list[object], description: ModelMetadata, shape: tuple[int, ...], written: Written
 ) -> None:
     assert read_rows(written("rows.json", json.dumps(content)), description).shape == shape
 

@@ -2,15 +2,18 @@ import asyncio
 import math
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import AsyncIterator
 
 import numpy as np
 import pytest
 
-from services.prediction.batcher import Arrays, Batcher, Pending, form_batch
+from pipelines.registry.manifest import Tensor
+from services.prediction.batcher import QUICK_S, Batcher, join
+from services.prediction.budget import Budget
+from services.prediction.calls import Arrays, Content
 from services.prediction.errors import DeadlineExpiredError, QueueFullError
 from services.prediction.metrics import Metrics, VersionMetrics
+from tests.unit.prediction.waiting import Waiting
 
 
 def rows(num_rows: int, width: int = 2, start: int = 0) -> Arrays:
@@ -21,6 +24,7 @@ class Doubler:
     """A model that doubles, holds the executor's thread until it is let go, and remembers its batches."""
 
     name = "doubler"
+    inputs = (Tensor(name="x", datatype="FP32", shape=(-1, -1)),)
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -37,12 +41,6 @@ class Doubler:
 
 
 @pytest.fixture
-def executor() -> Iterator[Executor]:
-    with ThreadPoolExecutor(1) as pool:
-        yield pool
-
-
-@pytest.fixture
 def counts() -> VersionMetrics:
     return Metrics().of_version("doubler", "1")
 
@@ -54,44 +52,8 @@ async def doubler() -> AsyncIterator[Doubler]:
     model.go.set()
 
 
-def pending(num_rows: int, width: int = 2, deadline_s: float = math.inf) -> Pending:
-    return Pending(rows(num_rows, width), num_rows, deadline_s, asyncio.get_running_loop().create_future())
-
-
-async def test_a_batch_is_filled_in_order_and_never_beyond_its_size() -> None:
-    queue = [pending(2), pending(2), pending(2), pending(1)]
-    forming = form_batch(queue, max_rows=5, now_s=0)
-    assert forming.batch == queue[:2]
-    assert forming.waiting == queue[2:], "what came later does not overtake"
-
-
-async def test_only_rows_of_one_shape_share_a_batch() -> None:
-    queue = [pending(1, width=3), pending(1, width=2), pending(1, width=3)]
-    forming = form_batch(queue, max_rows=8, now_s=0)
-    assert forming.batch == [queue[0], queue[2]]
-    assert forming.waiting == [queue[1]]
-
-
-async def test_a_request_larger_than_a_batch_runs_alone() -> None:
-    queue = [pending(9), pending(1)]
-    assert form_batch(queue, max_rows=4, now_s=0).batch == queue[:1]
-
-
-async def test_expired_and_cancelled_requests_leave_before_they_run() -> None:
-    queue = [pending(1, deadline_s=1.0), pending(1), pending(1)]
-    queue[1].answer.cancel()
-    forming = form_batch(queue, max_rows=4, now_s=1.0)
-    assert (forming.batch, forming.expired, forming.waiting) == ([queue[2]], [queue[0]], [])
-
-
-async def test_nothing_live_is_an_empty_batch() -> None:
-    assert form_batch([], max_rows=4, now_s=0).batch == []
-
-
-async def test_what_arrives_while_a_batch_runs_is_the_next_batch(
-    doubler: Doubler, executor: Executor, counts: VersionMetrics
-) -> None:
-    batcher = Batcher(doubler, executor, counts, max_batch_size=64, max_queue_requests=64)
+async def test_what_arrives_while_a_batch_runs_is_the_next_batch(doubler: Doubler, counts: VersionMetrics) -> None:
+    batcher = Batcher(doubler, counts, Budget(2**20), max_batch_size=64, max_queue_requests=64)
     doubler.go.clear()
     first = asyncio.create_task(batcher.infer(rows(1), 1, math.inf))
     await asyncio.to_thread(doubler.started.wait, 10)
@@ -104,13 +66,11 @@ async def test_what_arrives_while_a_batch_runs_is_the_next_batch(
     np.testing.assert_array_equal(answers[0]["y"], rows(1)["x"] * 2)
     for n, answer in zip((1, 2, 3), answers[1:], strict=True):
         np.testing.assert_array_equal(answer["y"], rows(n, start=100 * n)["x"] * 2)
-    assert (counts.counts["exec_count"], counts.counts["count"], counts.pending) == (2, 7, 0)
+    assert (counts.num_batches, counts.num_requests, counts.num_rows, counts.pending) == (2, 4, 7, 0)
 
 
-async def test_the_queue_is_bounded_and_the_cancelled_make_room(
-    doubler: Doubler, executor: Executor, counts: VersionMetrics
-) -> None:
-    batcher = Batcher(doubler, executor, counts, max_batch_size=1, max_queue_requests=2)
+async def test_the_queue_is_bounded_and_the_cancelled_make_room(doubler: Doubler, counts: VersionMetrics) -> None:
+    batcher = Batcher(doubler, counts, Budget(2**20), max_batch_size=1, max_queue_requests=2)
     doubler.go.clear()
     first = asyncio.create_task(batcher.infer(rows(1), 1, math.inf))
     await asyncio.to_thread(doubler.started.wait, 10)
@@ -128,31 +88,26 @@ async def test_the_queue_is_bounded_and_the_cancelled_make_room(
     assert doubler.batches == [1, 1, 1]
 
 
-async def test_a_request_that_expires_in_the_queue_is_never_run(
-    doubler: Doubler, executor: Executor, counts: VersionMetrics
-) -> None:
-    batcher = Batcher(doubler, executor, counts, max_batch_size=8, max_queue_requests=8)
+async def test_a_request_that_expires_in_the_queue_is_never_run(doubler: Doubler, counts: VersionMetrics) -> None:
+    batcher = Batcher(doubler, counts, Budget(2**20), max_batch_size=8, max_queue_requests=8)
     with pytest.raises(DeadlineExpiredError):
         await batcher.infer(rows(1), 1, time.monotonic())
     assert doubler.batches == []
 
 
-async def test_what_the_model_raises_reaches_each_caller_and_the_next_batch_runs(
-    doubler: Doubler, executor: Executor, counts: VersionMetrics
-) -> None:
-    batcher = Batcher(doubler, executor, counts, max_batch_size=8, max_queue_requests=8)
+async def test_only_the_request_that_the_model_cannot_bear_fails(doubler: Doubler, counts: VersionMetrics) -> None:
+    batcher = Batcher(doubler, counts, Budget(2**20), max_batch_size=8, max_queue_requests=8)
     bad = {"x": np.full((1, 2), np.nan, np.float32)}
     outcomes = await asyncio.gather(
         batcher.infer(bad, 1, math.inf), batcher.infer(rows(1), 1, math.inf), return_exceptions=True
     )
-    assert [type(outcome) for outcome in outcomes] == [ArithmeticError, ArithmeticError]
+    assert isinstance(outcomes[0], ArithmeticError)
+    np.testing.assert_array_equal(outcomes[1]["y"], rows(1)["x"] * 2)  # type: ignore[index] # an answer
     assert (await batcher.infer(rows(1), 1, math.inf))["y"].tolist() == [[0, 2]]
 
 
-async def test_a_caller_that_leaves_while_it_runs_harms_nobody(
-    doubler: Doubler, executor: Executor, counts: VersionMetrics
-) -> None:
-    batcher = Batcher(doubler, executor, counts, max_batch_size=8, max_queue_requests=8)
+async def test_a_caller_that_leaves_while_it_runs_harms_nobody(doubler: Doubler, counts: VersionMetrics) -> None:
+    batcher = Batcher(doubler, counts, Budget(2**20), max_batch_size=8, max_queue_requests=8)
     doubler.go.clear()
     both = [asyncio.create_task(batcher.infer(rows(1), 1, math.inf)) for _ in range(2)]
     await asyncio.to_thread(doubler.started.wait, 10)
@@ -160,3 +115,69 @@ async def test_a_caller_that_leaves_while_it_runs_harms_nobody(
     doubler.go.set()
     assert (await both[1])["y"].tolist() == [[0, 2]]
     assert both[0].cancelled() or (await asyncio.wait(both[:1])) is not None
+
+
+async def test_a_request_of_many_rows_runs_in_parts_and_comes_back_whole(
+    doubler: Doubler, counts: VersionMetrics
+) -> None:
+    batcher = Batcher(doubler, counts, Budget(2**20), max_batch_size=4, max_queue_requests=8)
+    answer = await batcher.infer(rows(10), 10)
+    np.testing.assert_array_equal(answer["y"], rows(10)["x"] * 2)
+    assert doubler.batches == [4, 4, 2]
+    assert (counts.num_requests, counts.num_rows) == (1, 10)
+
+
+async def test_one_part_that_fails_fails_the_request_once(doubler: Doubler, counts: VersionMetrics) -> None:
+    batcher = Batcher(doubler, counts, Budget(2**20), max_batch_size=2, max_queue_requests=8)
+    many = rows(6)["x"].copy()
+    many[1] = many[5] = np.nan
+    with pytest.raises(ArithmeticError):
+        await batcher.infer({"x": many}, 6)
+
+
+async def test_the_higher_priority_runs_first(doubler: Doubler, counts: VersionMetrics) -> None:
+    batcher = Batcher(doubler, counts, Budget(2**20), max_batch_size=1, max_queue_requests=8)
+    doubler.go.clear()
+    first = asyncio.create_task(batcher.infer(rows(1), 1))
+    await asyncio.to_thread(doubler.started.wait, 10)
+    done: list[str] = []
+
+    async def ask(name: str, priority: int) -> None:
+        await batcher.infer(rows(1), 1, priority=priority)
+        done.append(name)
+
+    others = [asyncio.create_task(ask(name, priority)) for name, priority in (("low", 9), ("usual", 5), ("high", 1))]
+    await asyncio.sleep(0)
+    doubler.go.set()
+    await asyncio.gather(first, *others)
+    assert done == ["high", "usual", "low"]
+
+
+async def test_a_delay_fills_batches(doubler: Doubler, counts: VersionMetrics) -> None:
+    batcher = Batcher(doubler, counts, Budget(2**20), max_batch_size=3, max_queue_requests=8, max_queue_delay_s=60)
+    await asyncio.wait_for(asyncio.gather(*(batcher.infer(rows(1), 1) for _ in range(3))), 10)
+    assert doubler.batches == [3], "a full batch does not wait for the delay to pass"
+    assert not batcher.quick, "who waits must not keep others waiting"
+
+
+async def test_a_version_that_takes_its_time_is_not_quick(doubler: Doubler, counts: VersionMetrics) -> None:
+    batcher = Batcher(doubler, counts, Budget(2**20), max_batch_size=3, max_queue_requests=8)
+    assert batcher.quick
+    doubler.go.clear()
+    call = asyncio.create_task(batcher.infer(rows(1), 1))
+    await asyncio.to_thread(doubler.started.wait, 10)
+    assert not batcher.idle
+    await asyncio.to_thread(time.sleep, 2 * QUICK_S)
+    doubler.go.set()
+    await call
+    assert not batcher.quick
+
+
+def test_contents_of_all_kinds_are_joined_in_order() -> None:
+    array = rows(2)["x"]
+    kinds: list[Content] = [array, array.tobytes(), memoryview(array.tobytes())]
+    calls = [Waiting([content], ((2,),), 2) for content in kinds]
+    tensors = (Tensor(name="x", datatype="FP32", shape=(-1, 2)),)
+    np.testing.assert_array_equal(join(calls, tensors)["x"], np.concatenate([array] * 3))
+    for call in calls:
+        np.testing.assert_array_equal(join([call], tensors)["x"], array)

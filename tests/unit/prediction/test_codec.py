@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.registry.manifest import NUMPY_DTYPES, Datatype, Manifest, Tensor
-from services.prediction.codec import CONTENTS_FIELDS, Inference, deadline_s, decode, encode
+from services.prediction.codec import CONTENTS_FIELDS, Inference, Options, decode, encode, options_of
 from services.prediction.pb import open_inference_pb2 as pb
 from services.rpc.errors import InvalidRequestError
 from tests.unit.prediction.graphs import manifest
@@ -171,22 +171,31 @@ def test_outputs() -> None:
 def test_the_earlier_deadline_counts() -> None:
     request = pb.ModelInferRequest()
     now = time.monotonic()
-    assert deadline_s(request, None) == math.inf
-    assert now + 5 <= deadline_s(request, 5) < now + 10
+    assert options_of(request).deadline_s(None) == math.inf
+    assert now + 5 <= options_of(request).deadline_s(5) < now + 10
     request.parameters["timeout"].int64_param = 1_000_000
-    assert deadline_s(request, 5) < now + 5
+    assert options_of(request).deadline_s(5) < now + 5
     request.parameters["timeout"].int64_param = 0
-    assert deadline_s(request, None) == math.inf
+    assert options_of(request).deadline_s(None) == math.inf
 
 
-def test_a_timeout_of_another_kind_is_refused() -> None:
+@pytest.mark.parametrize(("asked", "given"), [(0, 5), (1, 1), (9, 9), (10, 5), (2**40, 5)])
+def test_a_priority_beyond_the_lowest_is_the_default(asked: int, given: int) -> None:
     request = pb.ModelInferRequest()
-    request.parameters["timeout"].string_param = "1s"
+    assert options_of(request) == Options()
+    request.parameters["priority"].uint64_param = asked
+    assert options_of(request).priority == given
+
+
+@pytest.mark.parametrize("name", ["timeout", "priority"])
+def test_an_option_of_another_kind_is_refused(name: str) -> None:
+    request = pb.ModelInferRequest()
+    request.parameters[name].string_param = "1s"
     with pytest.raises(InvalidRequestError, match="int64_param"):
-        deadline_s(request, None)
-    request.parameters["timeout"].int64_param = -1
+        options_of(request)
+    request.parameters[name].int64_param = -1
     with pytest.raises(InvalidRequestError, match="at least 0"):
-        deadline_s(request, None)
+        options_of(request)
 
 
 DATATYPES = st.sampled_from([*NUMPY_DTYPES, "BYTES", "", "fp32"])

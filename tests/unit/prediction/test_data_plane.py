@@ -1,5 +1,4 @@
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ from pipelines.errors import RegistryError
 from pipelines.registry.package import Package
 from pipelines.registry.promotion import Promotion
 from services.prediction.batcher import Batcher
+from services.prediction.budget import Budget
 from services.prediction.data_plane import DataPlane
 from services.prediction.errors import UnknownModelError
 from services.prediction.follower import Follower
@@ -48,7 +48,7 @@ def plane() -> DataPlane:
 
     def load_version(name: str, version: str, fetched: Package) -> ServedVersion:
         counts = metrics.of_version(name, version)
-        batcher = Batcher(load(name, version, fetched, 1, 4), ThreadPoolExecutor(1), counts, 4, 4)
+        batcher = Batcher(load(name, version, fetched, 1, 4), counts, Budget(2**20), 4, 4)
         return ServedVersion(name, version, manifest(name), batcher, counts)
 
     repository.follow("digits", {"champion": "1"})

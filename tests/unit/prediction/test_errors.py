@@ -16,6 +16,7 @@ EXAMPLES: dict[CallError, grpc.StatusCode] = {
     errors.ModelNotReadyError("digits", "no champion"): Code.UNAVAILABLE,
     errors.RegistryAwayError(): Code.UNAVAILABLE,
     errors.QueueFullError("digits", 8): Code.RESOURCE_EXHAUSTED,
+    errors.MemoryFullError(2**28): Code.RESOURCE_EXHAUSTED,
     errors.DeadlineExpiredError("digits"): Code.DEADLINE_EXCEEDED,
     errors.LoadFailedError("digits", "2", "golden rows differ"): Code.FAILED_PRECONDITION,
     errors.InferenceFailedError("digits", "1", "bad index"): Code.INTERNAL,

@@ -2,7 +2,6 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import pytest
@@ -14,6 +13,7 @@ from pipelines.registry.promotion import Promotion
 from services.prediction import follower as module
 from services.prediction import looks
 from services.prediction.batcher import Batcher
+from services.prediction.budget import Budget
 from services.prediction.errors import (
     LoadFailedError,
     ModelNotReadyError,
@@ -104,11 +104,11 @@ class Source:
 def follow(
     source: Source, poll_interval_s: float = 60.0, models: str = "*", memory_max_bytes: int = 0
 ) -> tuple[Follower, Repository]:
-    metrics, repository, executor = Metrics(), Repository(), ThreadPoolExecutor(1)
+    metrics, repository = Metrics(), Repository()
 
     def load_version(name: str, version: str, fetched: Package) -> ServedVersion:
         counts = metrics.of_version(name, version)
-        batcher = Batcher(load(name, version, fetched, 1, 4), executor, counts, 4, 4)
+        batcher = Batcher(load(name, version, fetched, 1, 4), counts, Budget(2**20), 4, 4)
         return ServedVersion(name, version, manifest(name), batcher, counts, estimated_bytes(len(fetched.model)))
 
     loading = Loading(repository, load_version, metrics, poll_interval_s, memory_max_bytes)

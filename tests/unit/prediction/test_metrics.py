@@ -5,25 +5,32 @@ from prometheus_client import generate_latest
 from prometheus_client.exposition import choose_encoder
 
 from services.prediction import errors
-from services.prediction.metrics import Metrics
+from services.prediction.metrics import BatchTimes, Metrics
 from services.rpc.errors import InvalidRequestError
+from tests.unit.prediction.waiting import Waiting
 
 
 def test_tritons_names_are_exposed_without_a_suffix() -> None:
     metrics = Metrics()
     counts = metrics.of_version("digits", "3")
-    with counts.request():
-        counts.observe_batch(num_rows=5, queue_s=[0.001, 0.002], compute_s=0.01)
+    calls = [Waiting([], (), 2, queued_s=9.999), Waiting([], (), 3, queued_s=9.998)]
+    counts.observe_batch(calls, BatchTimes(10.0, 10.001, 10.011))
+    counts.observe_answers(2, 0.001)
     lines = generate_latest(metrics.registry).decode().splitlines()
     labels = '{model="digits",version="3"}'
     assert "# TYPE nv_inference_request_success untyped" in lines
-    assert f"nv_inference_request_success{labels} 1.0" in lines
+    assert f"nv_inference_request_success{labels} 2.0" in lines
     assert f"nv_inference_count{labels} 5.0" in lines
     assert f"nv_inference_exec_count{labels} 1.0" in lines
     assert f"nv_inference_queue_duration_us{labels} 3000.0" in lines
+    assert f"nv_inference_compute_input_duration_us{labels} 2000.0" in lines
     assert f"nv_inference_compute_infer_duration_us{labels} 20000.0" in lines
+    assert f"nv_inference_compute_output_duration_us{labels} 2000.0" in lines
+    assert f"nv_inference_request_duration_us{labels} 27000.0" in lines
     assert f"nv_inference_pending_request_count{labels} 0.0" in lines
-    assert f"drivetrain_request_duration_seconds_count{labels} 1.0" in lines
+    assert f"drivetrain_request_duration_seconds_count{labels} 2.0" in lines
+    assert 'drivetrain_request_duration_seconds_bucket{le="0.01",model="digits",version="3"} 0.0' in lines
+    assert 'drivetrain_request_duration_seconds_bucket{le="0.025",model="digits",version="3"} 2.0' in lines
 
 
 def test_openmetrics_has_the_same_names() -> None:
@@ -49,10 +56,9 @@ def test_openmetrics_has_the_same_names() -> None:
 def test_a_failure_is_counted_under_tritons_reason(error: BaseException, reason: str) -> None:
     metrics = Metrics()
     counts = metrics.of_version("m", "1")
-    with pytest.raises(type(error)), counts.request():
-        raise error
+    counts.failed(error)
     assert dict(counts.failures) == {reason: 1}
-    assert counts.counts["request_success"] == 0
+    assert counts.num_requests == 0
     page = generate_latest(metrics.registry).decode()
     assert f'nv_inference_request_failure{{model="m",reason="{reason}",version="1"}} 1.0' in page
 

@@ -1,22 +1,25 @@
-from concurrent.futures import ThreadPoolExecutor
+import asyncio
+from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from pipelines.registry.promotion import Promotion
 from services.prediction.batcher import Batcher
+from services.prediction.budget import Budget
 from services.prediction.desired import Orders
 from services.prediction.errors import ModelNotReadyError, UnknownAliasError, UnknownModelError, UnknownVersionError
 from services.prediction.metrics import Metrics
 from services.prediction.model import LoadedModel
 from services.prediction.repository import LEAVING, NO_CHAMPION, IndexRow, Repository, ServedVersion
 from services.rpc.errors import InvalidRequestError
-from tests.unit.prediction.graphs import manifest, package
+from tests.unit.prediction.graphs import GOLDEN_ROWS, SLOW, manifest, package
 
 
 def served(name: str, version: str) -> ServedVersion:
     model = LoadedModel(name, version, package(name), threads=1)
     counts = Metrics().of_version(name, version)
-    batcher = Batcher(model, ThreadPoolExecutor(1), counts, max_batch_size=4, max_queue_requests=4)
+    batcher = Batcher(model, counts, Budget(2**20), max_batch_size=4, max_queue_requests=4)
     return ServedVersion(name, version, manifest(name), batcher, counts)
 
 
@@ -151,32 +154,50 @@ def test_the_index_says_what_a_version_is_served_for(challenged: Repository) -> 
     assert [row.reason for row in challenged.index()] == ["champion, challenger"], "who and when was not recorded"
 
 
-def test_an_evicted_version_is_asked_for_once_and_keeps_its_alias(challenged: Repository) -> None:
+def test_an_evicted_version_is_asked_for_and_keeps_its_alias(challenged: Repository) -> None:
+    asked: list[tuple[str, str]] = []
+    challenged.asked = lambda *version: asked.append(version)
     challenged.evict("digits", "8")
     assert not challenged.is_ready("digits@challenger", "")
-    assert challenged.asked.empty()
-    for _ in range(3):
+    assert asked == []
+    for _ in range(2):
         with pytest.raises(ModelNotReadyError, match="is being loaded"):
             challenged.find("digits@challenger", "")
-    assert challenged.asked.get_nowait() == ("digits", "8")
-    assert challenged.asked.empty()
+    assert asked == [("digits", "8")] * 2
+    assert challenged.wake("digits", "8")
+    assert not challenged.wake("digits", "8"), "one of those who ask is enough"
     challenged.swap(served("digits", "8"))
     assert challenged.find("digits@challenger", "").version == "8"
 
 
-def test_a_request_is_a_use(challenged: Repository) -> None:
+async def test_an_answer_is_a_use(challenged: Repository) -> None:
     before = {each.version: each.used_s for each in challenged.residents()}
-    challenged.find("digits@challenger", "")
+    await challenged.find("digits@challenger", "").batcher.infer({"features": GOLDEN_ROWS}, 3)
     after = {each.version: each.used_s for each in challenged.residents()}
     assert after["8"] > before["8"]
     assert after["7"] == before["7"]
     assert [each.is_champion for each in challenged.residents()] == [True, False]
 
 
+def test_each_change_shows_in_the_generation(challenged: Repository) -> None:
+    generations = [challenged.generation]
+    changes: tuple[Callable[[], None], ...] = (
+        lambda: challenged.follow("digits", {"champion": "8"}),
+        lambda: challenged.order("digits", Orders().unload("8")),
+        lambda: challenged.swap(served("digits", "8")),
+        lambda: challenged.refuse("digits", "8", "no graph"),
+        lambda: challenged.evict("digits", "8"),
+        lambda: challenged.forget("digits"),
+    )
+    for change in changes:
+        change()
+        generations.append(challenged.generation)
+    assert len(set(generations)) == len(generations)
+
+
 def test_what_was_loaded_last_was_used_last(challenged: Repository) -> None:
-    loaded = served("digits", "9")
-    challenged.find("digits", "8")
-    challenged.swap(loaded)
+    challenged.follow("digits", {"champion": "7", "challenger": "8", "next": "9"})
+    challenged.swap(served("digits", "9"))
     assert max(challenged.residents(), key=lambda each: each.used_s).version == "9"
 
 
@@ -188,18 +209,23 @@ def test_an_unloaded_version_leaves_the_others(challenged: Repository) -> None:
     assert next(challenged.index()) == IndexRow("digits", "7", "UNAVAILABLE", "unloaded")
 
 
-def test_a_version_is_unloading_while_requests_hold_it(challenged: Repository) -> None:
+async def test_a_version_is_unloading_while_requests_run(challenged: Repository) -> None:
     held = challenged.find("digits@challenger", "")
-    with held.usage:
-        challenged.order("digits", Orders().unload("8"))
-        assert list(challenged.index())[1] == IndexRow("digits", "8", "UNLOADING", LEAVING)
-        challenged.follow("digits", {"champion": "7"})
-        challenged.order("digits", Orders())
-        assert [row.state for row in challenged.index()] == ["READY", "UNLOADING"]
-        challenged.follow("digits", {"champion": "7", "challenger": "8"})
-        challenged.swap(served("digits", "8"))
-        assert [row.state for row in challenged.index()] == ["READY", "READY"]
-        challenged.follow("digits", {"champion": "7"})
+    running = asyncio.create_task(held.batcher.infer({"features": np.array([[SLOW, 0, 0]], np.float32)}, 1))
+    await asyncio.sleep(0)
+    challenged.order("digits", Orders().unload("8"))
+    assert list(challenged.index())[1] == IndexRow("digits", "8", "UNLOADING", LEAVING)
+    challenged.follow("digits", {"champion": "7"})
+    challenged.order("digits", Orders())
+    assert [row.state for row in challenged.index()] == ["READY", "UNLOADING"]
+    challenged.follow("digits", {"champion": "7", "challenger": "8"})
+    challenged.swap(served("digits", "8"))
+    assert [row.state for row in challenged.index()] == ["READY", "READY"]
+    challenged.follow("digits", {"champion": "7"})
+    await running
+    async with asyncio.timeout(10):
+        while not held.batcher.idle:  # noqa: ASYNC110 - the batcher has no event to wait for
+            await asyncio.sleep(0.001)
     assert [row.version for row in challenged.index()] == ["7"]
 
 

@@ -13,6 +13,7 @@ EXAMPLES = [
     errors.PreconditionError("anything"),
     errors.ConflictError("anything"),
     errors.ExhaustedError("anything"),
+    errors.MessageTooLargeError("Received", 5, 4),
     errors.DeadlineError("anything"),
     errors.NotReadyError("anything"),
     errors.StoppingError(),

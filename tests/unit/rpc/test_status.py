@@ -17,6 +17,7 @@ EXPECTED: dict[type[Exception], grpc.StatusCode] = {
     errors.PreconditionError: Code.FAILED_PRECONDITION,
     errors.ConflictError: Code.ABORTED,
     errors.ExhaustedError: Code.RESOURCE_EXHAUSTED,
+    errors.MessageTooLargeError: Code.RESOURCE_EXHAUSTED,
     errors.DeadlineError: Code.DEADLINE_EXCEEDED,
     errors.NotReadyError: Code.UNAVAILABLE,
     errors.StoppingError: Code.UNAVAILABLE,

@@ -1,0 +1,89 @@
+"""The order in which calls leave a version's queue. It decides alone: no threads, no clock."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from services.prediction.calls import Call, RowShapes
+
+
+@dataclass
+class Taken:
+    """What leaves the queue: `batch` runs now; `dropped` are too late, or nobody waits for them."""
+
+    batch: list[Call] = field(default_factory=list)
+    dropped: list[Call] = field(default_factory=list)
+
+
+class CallQueue:
+    """Calls in lanes, one for each priority and shape of rows; within a lane none overtakes another."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[tuple[int, RowShapes], deque[Call]] = {}
+        self._length = 0
+        self.num_rows = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def push(self, call: Call) -> None:
+        """Behind the calls of its lane."""
+        key = (call.priority, call.row_shapes)
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = deque()
+        lane.append(call)
+        self._length += 1
+        self.num_rows += call.num_rows
+
+    def take(self, max_rows: int, now_s: float) -> Taken:
+        """The first live calls of the lane whose turn it is, as many as `max_rows` rows hold.
+
+        A call of more than `max_rows` leaves alone. The batch is empty only if no live call is left.
+        """
+        taken = Taken()
+        while self._lanes and not taken.batch:
+            key = self._next_lane()
+            self._take_from(self._lanes[key], max_rows, now_s, taken)
+            if not self._lanes[key]:
+                del self._lanes[key]
+        self._left(taken.batch)
+        self._left(taken.dropped)
+        return taken
+
+    def drop_dead(self, now_s: float) -> list[Call]:
+        """Take out every call that is too late, or that nobody waits for."""
+        dead: list[Call] = []
+        for key, lane in list(self._lanes.items()):
+            dead += [call for call in lane if _is_dead(call, now_s)]
+            live = deque(call for call in lane if not _is_dead(call, now_s))
+            if live:
+                self._lanes[key] = live
+            else:
+                del self._lanes[key]
+        self._left(dead)
+        return dead
+
+    def _left(self, calls: list[Call]) -> None:
+        self._length -= len(calls)
+        self.num_rows -= sum(call.num_rows for call in calls)
+
+    def _next_lane(self) -> tuple[int, RowShapes]:
+        """The lane of the highest priority; of several, that whose first call waits longest."""
+        if len(self._lanes) == 1:
+            return next(iter(self._lanes))
+        return min(self._lanes, key=lambda key: (key[0], self._lanes[key][0].queued_s))
+
+    @staticmethod
+    def _take_from(lane: deque[Call], max_rows: int, now_s: float, taken: Taken) -> None:
+        room = max_rows
+        while lane and (lane[0].num_rows <= room or not taken.batch):
+            call = lane.popleft()
+            if _is_dead(call, now_s):
+                taken.dropped.append(call)
+            else:
+                taken.batch.append(call)
+                room -= call.num_rows
+
+
+def _is_dead(call: Call, now_s: float) -> bool:
+    return call.cancelled or call.deadline_s <= now_s

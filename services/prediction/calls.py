@@ -1,0 +1,139 @@
+"""What travels through a queue: a valid request on one side, what one run of the graph gave on the other."""
+
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.generic]
+Arrays = Mapping[str, Array]
+Content = bytes | memoryview | Array
+"""The values of one input, row-major: as the message's own bytes where they can be, else as an array."""
+RowShapes = tuple[tuple[int, ...], ...]
+"""The shape of one row by input; only calls that have it in common can share a batch."""
+
+DEFAULT_PRIORITY, LOWEST_PRIORITY = 5, 9
+"""Of a request that names none, and the last there is; 1 is the highest."""
+
+
+class Run:
+    """The outputs of one run, `(rows, ...)` by name. The calls of a batch share it, each knows its rows."""
+
+    __slots__ = ("_contents", "outputs")
+
+    def __init__(self, outputs: Arrays) -> None:
+        self.outputs = outputs
+        self._contents: dict[str, bytes] = {}
+
+    def rows(self, start: int, stop: int) -> Arrays:
+        """The outputs of these rows, as views."""
+        return {name: array[start:stop] for name, array in self.outputs.items()}
+
+    def content(self, name: str) -> bytes:
+        """All rows of an output, row-major; written once, however many calls share them."""
+        content = self._contents.get(name)
+        if content is None:
+            content = self._contents[name] = self.outputs[name].tobytes()
+        return content
+
+
+class Call(ABC):
+    """A valid request that waits for its answer; a subclass says where the answer goes. Called in any thread.
+
+    `contents` and `row_shapes` are in the order of the manifest's inputs. `deadline_s` and `queued_s` are times of
+    `time.monotonic()`; `size_bytes` is what it holds of memory while it waits.
+    """
+
+    __slots__ = ("cancelled", "contents", "deadline_s", "num_rows", "priority", "queued_s", "row_shapes", "size_bytes")
+
+    counts: bool = True
+    """Whether the run that answers it is the one in which its request counts as answered."""
+
+    def __init__(
+        self,
+        contents: Sequence[Content],
+        row_shapes: RowShapes,
+        num_rows: int,
+        deadline_s: float = math.inf,
+        priority: int = DEFAULT_PRIORITY,
+        queued_s: float | None = None,
+        size_bytes: int = 0,
+    ) -> None:
+        self.contents, self.row_shapes, self.num_rows = contents, row_shapes, num_rows
+        self.deadline_s, self.priority = deadline_s, priority
+        self.queued_s = time.monotonic() if queued_s is None else queued_s
+        self.size_bytes = size_bytes
+        self.cancelled = False
+        """Nobody waits for the answer any more."""
+
+    @abstractmethod
+    def answer(self, run: Run, start: int) -> None:
+        """The call's rows are those of `run` from `start` on."""
+
+    @abstractmethod
+    def refuse(self, error: Exception) -> None:
+        """There will be no answer."""
+
+
+class Part(Call):
+    """Some rows of a call that has more of them than a batch."""
+
+    __slots__ = ("_place", "_whole", "counts")
+
+    def __init__(self, whole: "_Whole", place: int, start: int, stop: int) -> None:
+        call = whole.call
+        contents = [_rows(content, call.num_rows, start, stop) for content in call.contents]
+        size_bytes = call.size_bytes if stop == call.num_rows else 0  # the message stays until its last part has run
+        super().__init__(
+            contents, call.row_shapes, stop - start, call.deadline_s, call.priority, call.queued_s, size_bytes
+        )
+        self._whole, self._place = whole, place
+        self.counts = stop == call.num_rows  # the last part does for all
+
+    def answer(self, run: Run, start: int) -> None:
+        """Keep the rows, and answer the whole call with the last of them."""
+        self._whole.add(self._place, run.rows(start, start + self.num_rows))
+
+    def refuse(self, error: Exception) -> None:
+        """One part fails, the call fails."""
+        self._whole.fail(error)
+
+
+class _Whole:
+    """A call in parts; they come back one after another, as a version runs one batch at a time."""
+
+    def __init__(self, call: Call, num_parts: int) -> None:
+        self.call = call
+        self._outputs: list[Arrays | None] = [None] * num_parts
+        self._failed = False
+
+    def add(self, place: int, outputs: Arrays) -> None:
+        self._outputs[place] = outputs
+        parts = [part for part in self._outputs if part is not None]
+        if len(parts) == len(self._outputs) and not self._failed:
+            joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            self.call.answer(Run(joined), 0)
+
+    def fail(self, error: Exception) -> None:
+        if not self._failed:
+            self._failed = True
+            self.call.refuse(error)
+
+
+def split(call: Call, max_rows: int) -> list[Call]:
+    """The call, or its parts of at most `max_rows` rows."""
+    if call.num_rows <= max_rows:
+        return [call]
+    starts = range(0, call.num_rows, max_rows)
+    whole = _Whole(call, len(starts))
+    return [Part(whole, place, start, min(start + max_rows, call.num_rows)) for place, start in enumerate(starts)]
+
+
+def _rows(content: Content, num_rows: int, start: int, stop: int) -> Content:
+    if isinstance(content, np.ndarray):
+        return content[start:stop]
+    row_bytes = len(content) // num_rows
+    return memoryview(content)[start * row_bytes : stop * row_bytes]

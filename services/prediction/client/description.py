@@ -1,0 +1,105 @@
+"""What the service tells of itself and its models, as frozen values."""
+
+import json
+from dataclasses import dataclass
+
+from services.prediction.client.errors import MalformedAnswerError
+from services.prediction.pb import open_inference_pb2 as pb
+
+
+@dataclass(frozen=True)
+class TensorMetadata:
+    """One input or output of a model."""
+
+    name: str
+    datatype: str
+    """As the Open Inference Protocol names it, such as FP32."""
+    shape: tuple[int, ...]
+    """-1 marks an axis of any length; the first is the row."""
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """What a model takes and gives."""
+
+    name: str
+    version: str
+    """The version that this describes; empty if the service does not say."""
+    versions: tuple[str, ...]
+    """All that the service lists; ours lists the one."""
+    inputs: tuple[TensorMetadata, ...]
+    outputs: tuple[TensorMetadata, ...]
+    feature_names: tuple[str, ...] = ()
+    """Columns in the order of the input's values; empty if they have no names."""
+    labels: tuple[str, ...] = ()
+    """Class labels by class index; empty for regression."""
+    task: str = ""
+    """`classification` or `regression`; empty if the service is another one and does not say."""
+    target: str = ""
+    """What is predicted."""
+
+
+@dataclass(frozen=True)
+class ServerMetadata:
+    """Who answers, and what works beyond the protocol."""
+
+    name: str
+    version: str
+    extensions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class IndexEntry:
+    """A known model with its state."""
+
+    name: str
+    version: str
+    state: str
+    """READY or UNAVAILABLE; while that changes, LOADING or UNLOADING."""
+    reason: str
+    """Why it is unavailable."""
+
+
+def read_model(message: pb.ModelMetadataResponse, asked: str) -> ModelMetadata:
+    """The model in the version that was `asked` for, else in the last that is listed.
+
+    Raises MalformedAnswerError for properties that are not what they should be.
+    """
+    newest = message.versions[-1] if message.versions else ""
+    return ModelMetadata(
+        name=message.name,
+        version=asked if asked in message.versions else newest,
+        versions=tuple(message.versions),
+        inputs=tuple(map(_tensor, message.inputs)),
+        outputs=tuple(map(_tensor, message.outputs)),
+        feature_names=_names(message, "feature_names"),
+        labels=_names(message, "labels"),
+        task=message.properties.get("task", ""),
+        target=message.properties.get("target", ""),
+    )
+
+
+def read_server(message: pb.ServerMetadataResponse) -> ServerMetadata:
+    """What the message says."""
+    return ServerMetadata(message.name, message.version, tuple(message.extensions))
+
+
+def read_index(message: pb.RepositoryIndexResponse) -> tuple[IndexEntry, ...]:
+    """The message's models, in its order."""
+    return tuple(IndexEntry(each.name, each.version, each.state, each.reason) for each in message.models)
+
+
+def _tensor(message: pb.ModelMetadataResponse.TensorMetadata) -> TensorMetadata:
+    return TensorMetadata(message.name, message.datatype, tuple(message.shape))
+
+
+def _names(message: pb.ModelMetadataResponse, key: str) -> tuple[str, ...]:
+    """A property that is a list in JSON."""
+    text = message.properties.get(key, "[]")
+    try:
+        names = json.loads(text)
+    except ValueError as error:
+        raise MalformedAnswerError(f"properties[{key}]: expected JSON, came {text[:64]!r}") from error
+    if not isinstance(names, list):
+        raise MalformedAnswerError(f"properties[{key}]: expected a list, came {text[:64]!r}")
+    return tuple(map(str, names))

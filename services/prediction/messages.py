@@ -1,0 +1,256 @@
+"""ModelInfer as bytes: a header that was read once is not decoded again.
+
+A client sends the same header with every request of a kind (names, datatypes, shapes, options); only the id in it and
+the values behind it differ. A header's first request is decoded and checked by `codec`; what came of it is kept under
+the header's own bytes, and the next request with these bytes goes straight to its values. Nothing is assumed: length,
+header and the tags between the values must all be the same, and any change of what is served empties the memory.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from google.protobuf.message import DecodeError
+
+from pipelines.registry.manifest import NUMPY_DTYPES, Manifest, Tensor
+from services.prediction.calls import Content, RowShapes, Run
+from services.prediction.codec import Inference, decode, encode, options_of
+from services.prediction.data_plane import DataPlane
+from services.prediction.pb import open_inference_pb2 as pb
+from services.prediction.repository import ServedVersion
+from services.rpc.errors import CallError, InvalidRequestError, MessageTooLargeError
+
+MODEL_NAME_TAG, MODEL_VERSION_TAG, ID_TAG, RAW_INPUT_TAG, RAW_OUTPUT_TAG = b"\x0a", b"\x12", b"\x1a", b"\x3a", b"\x32"
+"""Fields 1, 2, 3 and 7 of a request, 3 and 6 of a response; all length-delimited."""
+LONGEST = 128
+"""From this length on a length takes two bytes."""
+CHECKED_DATATYPES = {"BOOL", "BYTES"}
+"""Datatypes whose every value has to be looked at."""
+MAX_HEADERS = 1024
+MAX_OFFSETS = 4
+"""Headers kept, and different lengths of header looked for in requests of one length."""
+
+
+Encoder = Callable[[Run, int, bytes], bytes]
+"""Writes the response: of a run's rows from a start on, with the request's encoded id field; may be empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a request's header asks for, checked against the manifest."""
+
+    served: ServedVersion
+    row_shapes: RowShapes
+    num_rows: int
+    timeout_s: float
+    priority: int
+    encode: Encoder
+
+
+class Reading(NamedTuple):
+    """A request that was read: its plan, its values by input, its encoded id field, and how large it is."""
+
+    plan: Plan
+    contents: Sequence[Content]
+    id_field: bytes
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """A header that was read before; offsets are those of a request without an id."""
+
+    plan: Plan
+    values: tuple[tuple[int, int], ...]
+    """Where the values of each input lie."""
+    tags: tuple[tuple[int, bytes], ...]
+    """What stands between them."""
+
+    def contents(self, payload: bytes, shift: int) -> list[Content] | None:
+        """The values of each input; None if what stands between them is not as expected."""
+        for start, tag in self.tags:
+            if not payload.startswith(tag, start + shift):
+                return None
+        view = memoryview(payload)
+        return [view[start + shift : stop + shift] for start, stop in self.values]
+
+
+class MessageReader:
+    """Reads requests for one thread."""
+
+    def __init__(self, plane: DataPlane, max_request_rows: int, max_message_bytes: int) -> None:
+        self._plane, self._max_request_rows, self._max_message_bytes = plane, max_request_rows, max_message_bytes
+        self._headers: dict[bytes, _Header] = {}
+        self._offsets: dict[int, tuple[int, ...]] = {}
+        self._generation = (-1, False)
+
+    def catch_up(self) -> None:
+        """Forget every header if what is served has changed; call it before the reads of one moment."""
+        if self._generation != self._plane.generation:
+            self._generation = self._plane.generation
+            self._forget()
+
+    def read(self, payload: bytes) -> Reading:
+        """What an encoded ModelInferRequest asks for, and its values.
+
+        Raises InvalidRequestError, MessageTooLargeError and what `DataPlane.find` raises.
+        """
+        if len(payload) > self._max_message_bytes:
+            raise MessageTooLargeError("Received", len(payload), self._max_message_bytes)
+        start, stop = id_field(payload)
+        shift, field = stop - start, payload[start:stop]
+        for offset in self._offsets.get(len(payload) - shift, ()):
+            header = self._headers.get(payload[:start] + payload[stop : offset + shift])
+            if header is not None and (contents := header.contents(payload, shift)) is not None and field.isascii():
+                return Reading(header.plan, contents, field, len(payload))
+        return self._read_new(payload)
+
+    def _forget(self) -> None:
+        self._headers.clear()
+        self._offsets.clear()
+
+    def _read_new(self, payload: bytes) -> Reading:
+        request = parse(payload)
+        served = self._plane.find(request.model_name, request.model_version)
+        try:
+            inference = decode(request, served.manifest, self._max_request_rows)
+            options = options_of(request)
+        except CallError as error:
+            served.metrics.failed(error)
+            raise
+        contents = [inference.inputs[tensor.name] for tensor in served.manifest.inputs]
+        shapes = tuple(content.shape[1:] for content in contents)
+        express = ExpressEncoder.fits(request, served, inference)
+        encoder = (ExpressEncoder if express else GeneralEncoder)(request, served, inference)
+        plan = Plan(served, shapes, inference.num_rows, options.timeout_s, options.priority, encoder)
+        if express:
+            self._remember(payload, request, plan)
+        return Reading(plan, contents, pb.ModelInferResponse(id=request.id).SerializeToString(), len(payload))
+
+    def _remember(self, payload: bytes, request: pb.ModelInferRequest, plan: Plan) -> None:
+        start, stop = id_field(payload)
+        header = _header(payload, request, plan, stop - start)
+        if header is None:
+            return
+        offset, length = header.values[0][0], len(payload) - (stop - start)
+        offsets = self._offsets.get(length, ())
+        if offset not in offsets and len(offsets) == MAX_OFFSETS:
+            return
+        if len(self._headers) >= MAX_HEADERS:
+            self._forget()
+            offsets = ()
+        self._offsets[length] = tuple({*offsets, offset})
+        self._headers[payload[:start] + payload[stop : offset + stop - start]] = header
+
+
+def id_field(payload: bytes) -> tuple[int, int]:
+    """Where the field `id` stands in an encoded request; both ends the same where it has none.
+
+    It is looked for where every serializer puts it, after the fields 1 and 2, and only if all three are short.
+    """
+    position = 0
+    for tag in (MODEL_NAME_TAG, MODEL_VERSION_TAG, ID_TAG):
+        if payload[position : position + 1] != tag:
+            continue
+        length = payload[position + 1] if position + 1 < len(payload) else LONGEST
+        if length >= LONGEST:
+            break
+        start, position = position, position + 2 + length
+        if tag == ID_TAG:
+            return start, position
+    return 0, 0
+
+
+def parse(payload: bytes) -> pb.ModelInferRequest:
+    """The message. Raises InvalidRequestError."""
+    try:
+        return pb.ModelInferRequest.FromString(payload)
+    except DecodeError as error:
+        came = f"{len(payload)} bytes that are none"
+        raise InvalidRequestError("message", "one of the method's type", came) from error
+
+
+class GeneralEncoder:
+    """Writes the response to any request."""
+
+    def __init__(self, request: pb.ModelInferRequest, served: ServedVersion, inference: Inference) -> None:
+        self._request, self._served, self._inference = request, served, inference
+
+    def __call__(self, run: Run, start: int, _id_field: bytes) -> bytes:
+        """The response as bytes."""
+        outputs, served = run.rows(start, start + self._inference.num_rows), self._served
+        return encode(self._request, served.version, served.manifest, self._inference, outputs).SerializeToString()
+
+
+class ExpressEncoder:
+    """Writes the response where everything but id and values is known beforehand."""
+
+    def __init__(self, request: pb.ModelInferRequest, served: ServedVersion, inference: Inference) -> None:
+        named = pb.ModelInferResponse(model_name=request.model_name, model_version=served.version)
+        described = pb.ModelInferResponse()
+        self._num_rows = inference.num_rows
+        self._outputs: list[tuple[str, int, bytes]] = []
+        for tensor in _ordered(served.manifest, inference.outputs):
+            shape = [self._num_rows, *tensor.shape[1:]]
+            described.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=shape)
+            row_bytes = fixed_row_bytes(tensor)
+            tag = RAW_OUTPUT_TAG + varint(self._num_rows * row_bytes)
+            self._outputs.append((tensor.name, row_bytes, tag))
+        self._before_id, self._after_id = named.SerializeToString(), described.SerializeToString()
+
+    @staticmethod
+    def fits(request: pb.ModelInferRequest, served: ServedVersion, inference: Inference) -> bool:
+        """Whether the request is raw, and its outputs have rows of a fixed size and no parameters."""
+        plain = not any(output.parameters for output in request.outputs)
+        fixed = all(map(fixed_row_bytes, _ordered(served.manifest, inference.outputs)))
+        return inference.raw and plain and fixed
+
+    def __call__(self, run: Run, start: int, id_field: bytes) -> bytes:
+        """The response as bytes."""
+        parts = [self._before_id, id_field, self._after_id]
+        stop = start + self._num_rows
+        for name, row_bytes, tag in self._outputs:
+            parts += (tag, run.content(name)[start * row_bytes : stop * row_bytes])
+        return b"".join(parts)
+
+
+def varint(number: int) -> bytes:
+    """A length as protobuf writes it: seven bits a byte, lowest first, the high bit on all but the last."""
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
+
+
+def fixed_row_bytes(tensor: Tensor) -> int:
+    """Bytes of one row; 0 where rows differ in size."""
+    dtype = NUMPY_DTYPES[tensor.datatype]
+    return 0 if dtype.hasobject or -1 in tensor.shape[1:] else dtype.itemsize * math.prod(tensor.shape[1:])
+
+
+def _header(payload: bytes, request: pb.ModelInferRequest, plan: Plan, shift: int) -> _Header | None:
+    """Where the values lie, if the message ends with them, one input after another in the manifest's order."""
+    inputs = plan.served.manifest.inputs
+    if [tensor.name for tensor in request.inputs] != [tensor.name for tensor in inputs]:
+        return None
+    if {tensor.datatype for tensor in inputs} & CHECKED_DATATYPES or bool(request.id) != (shift > 0):
+        return None
+    stop = len(payload) - shift
+    values: list[tuple[int, int]] = []
+    tags: list[tuple[int, bytes]] = []
+    for content in reversed(request.raw_input_contents):
+        start, tag = stop - len(content), RAW_INPUT_TAG + varint(len(content))
+        values.insert(0, (start, stop))
+        stop = start - len(tag)
+        tags.insert(0, (stop, tag))
+    found = _Header(plan, tuple(values), tuple(tags)).contents(payload, shift)
+    same = found is not None and found == list(request.raw_input_contents)
+    return _Header(plan, tuple(values), tuple(tags[1:])) if same else None  # the first tag ends the header itself
+
+
+def _ordered(manifest: Manifest, names: Sequence[str]) -> list[Tensor]:
+    tensors = {tensor.name: tensor for tensor in manifest.outputs}
+    return [tensors[name] for name in names]

@@ -1,0 +1,210 @@
+"""The native transport: pygrpc-native (HTTP/2 in Rust, outside the GIL) takes ModelInfer, and hands all else to gRPC.
+
+One thread leads: it takes what has arrived, reads and queues it, and runs the next batch of each quick version itself.
+Versions that are not quick run in their own threads. If a run holds the leader up after all, the watch lets another
+thread lead, so no model can stop the others. This module is all that knows of pygrpc-native.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from pygrpc_native import NativeGrpcFront
+
+from services.prediction.batcher import Batcher
+from services.prediction.calls import Call, Run
+from services.prediction.flood_guard import FloodGuard
+from services.prediction.messages import MessageReader, Reading
+from services.rpc.errors import MessageTooLargeError
+from services.rpc.hosting import KEEPALIVE_TIME_MS, KEEPALIVE_TIMEOUT_MS, Front
+from services.rpc.status import answer_to, request_id_of
+
+logger = logging.getLogger(__name__)
+
+METHOD = "/inference.GRPCInferenceService/ModelInfer"
+MAX_EVENTS = 1024
+"""Most events taken at a time."""
+STUCK_S = 0.02
+"""Seconds after which a run that the leader does itself is taken for stuck."""
+IO_THREADS = 2
+IDLE_POLL_S = 0.005
+
+Metadata = Sequence[tuple[str, str | bytes]]
+Authorize = Callable[[Metadata], None]
+"""Raises AccessError unless the metadata allow the call."""
+Details = tuple[Metadata, str, float | None]
+"""Metadata, peer, and the seconds that remain until the deadline."""
+Event = tuple[int, int, int, bytes | None, bytes | str | None, Details | None]
+"""Kind, id of the call, index of the method, message, key of the client, details; no message tells a cancellation."""
+
+
+class NativeFront(Front):
+    """ModelInfer on a plaintext port; everything else goes on to the gRPC server behind it."""
+
+    def __init__(self, reader: MessageReader, authorize: Authorize, guard: FloodGuard, max_message_bytes: int) -> None:
+        self._reader, self._authorize, self._guard = reader, authorize, guard
+        self._max_message_bytes = max_message_bytes
+        self._calls: dict[int, NativeCall] = {}
+        self._turns: deque[Batcher] = deque()
+        self._leader: threading.Thread | None = None
+        self._running_since_s: float | None = None
+        self._front: NativeGrpcFront
+        self._opened = ExitStack()
+
+    def bind(self, address: str) -> int:
+        """Take the port. Raises OSError."""
+        self._front = NativeGrpcFront(
+            address,
+            [(METHOD, False)],
+            io_threads=IO_THREADS,
+            call_details=True,  # without them no cancellation is told
+            keepalive_time_ms=KEEPALIVE_TIME_MS,
+            keepalive_timeout_ms=KEEPALIVE_TIMEOUT_MS,
+        )
+        self._opened.callback(self._front.close)
+        return self._front.bound_port
+
+    def start(self, behind: str) -> None:
+        """Begin to take calls; `behind` is the path of the gRPC server's socket."""
+        self._front.set_fallback(behind)
+        self._front.start()
+        self._guard.start(self._front.bound_port)
+        self._opened.callback(self._guard.stop)
+        self._lead_anew()
+        self._opened.callback(asyncio.create_task(self._replace_stuck_leaders()).cancel)
+
+    def wait_until_idle(self) -> None:
+        """Block until no call waits for its answer."""
+        while self._calls:
+            time.sleep(IDLE_POLL_S)
+
+    def close(self) -> None:
+        """Close the port, with whatever is still under way."""
+        self._leader = None
+        self._opened.close()
+
+    def respond(self, call: "NativeCall", payload: bytes) -> None:
+        """Send the answer."""
+        if len(payload) > self._max_message_bytes:
+            raise MessageTooLargeError("Sent", len(payload), self._max_message_bytes)
+        if self._calls.pop(call.call_id, None) is not None:
+            self._front.respond(call.call_id, payload)
+
+    def fail(self, call: "NativeCall", error: Exception) -> None:
+        """Send the error's status."""
+        if self._calls.pop(call.call_id, None) is not None:
+            call.plan.served.metrics.failed(error)
+            self._refuse(call.call_id, error, call.request_id)
+
+    def _refuse(self, call_id: int, error: Exception, request_id: str) -> None:
+        status, text = answer_to(error, request_id)
+        logger.info("%s: %s: %s", METHOD, status.name, text, extra={"request_id": request_id})
+        self._front.fail(call_id, status.value[0], text)
+
+    def _lead_anew(self) -> None:
+        self._running_since_s = None
+        self._leader = threading.Thread(target=self._lead, name="native-leader", daemon=True)
+        self._leader.start()
+
+    def _lead(self) -> None:
+        me, receive = threading.current_thread(), self._front.recv_batch_details
+        while self._leader is me and (events := receive(MAX_EVENTS, 0 if self._turns else None)) is not None:
+            self._reader.catch_up()
+            now_s = time.monotonic()
+            for event in events:
+                self._take(event, now_s)
+            if self._turns:
+                self._run_turn(me)
+
+    def _run_turn(self, me: threading.Thread) -> None:
+        """The next batch of the version whose turn it is."""
+        batcher = self._turns.popleft()
+        if not batcher.quick:
+            batcher.work_in_thread()
+            return
+        self._running_since_s = time.monotonic()
+        more = batcher.run_batch()
+        if self._leader is not me:  # it took too long: another thread leads now
+            if more:
+                batcher.work()
+            return
+        self._running_since_s = None
+        if more:
+            self._turns.append(batcher)
+
+    async def _replace_stuck_leaders(self) -> None:
+        while True:
+            await asyncio.sleep(STUCK_S)
+            since_s, leader = self._running_since_s, self._leader
+            stuck = since_s is not None and time.monotonic() - since_s > STUCK_S
+            if stuck or (leader is not None and not leader.is_alive()):
+                self._lead_anew()
+
+    def _take(self, event: Event, now_s: float) -> None:
+        _, call_id, _, payload, _, details = event
+        if payload is None or details is None:
+            self._cancel(call_id)
+            return
+        metadata, _, remaining_s = details
+        try:
+            self._authorize(metadata)
+            reading = self._reader.read(payload)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
+            self._refuse(call_id, error, request_id_of(metadata))
+            return
+        call = NativeCall(self, call_id, reading, metadata, now_s, remaining_s)
+        self._calls[call_id] = call
+        self._queue(call, reading.plan.served.batcher)
+
+    def _queue(self, call: "NativeCall", batcher: Batcher) -> None:
+        try:
+            if batcher.submit(call):
+                self._turns.append(batcher)
+        except Exception as error:  # noqa: BLE001 - as above
+            call.refuse(error)
+
+    def _cancel(self, call_id: int) -> None:
+        call = self._calls.pop(call_id, None)
+        if call is not None:
+            call.cancelled = True
+            call.plan.served.metrics.failed(asyncio.CancelledError())
+
+
+class NativeCall(Call):
+    """A call whose answer goes to the front."""
+
+    __slots__ = ("_front", "_id_field", "_metadata", "call_id", "plan")
+
+    def __init__(
+        self,
+        front: NativeFront,
+        call_id: int,
+        reading: Reading,
+        metadata: Metadata,
+        queued_s: float,
+        remaining_s: float | None,
+    ) -> None:
+        plan = reading.plan
+        timeout_s = plan.timeout_s if remaining_s is None else min(plan.timeout_s, remaining_s)
+        super().__init__(
+            reading.contents, plan.row_shapes, plan.num_rows, queued_s + timeout_s, plan.priority, queued_s
+        )
+        self._front, self._metadata, self.call_id, self.plan = front, metadata, call_id, plan
+        self._id_field = reading.id_field
+
+    @property
+    def request_id(self) -> str:
+        """The caller's own, or a new one."""
+        return request_id_of(self._metadata)
+
+    def answer(self, run: Run, start: int) -> None:
+        """Write the response, and send it."""
+        self._front.respond(self, self.plan.encode(run, start, self._id_field))
+
+    def refuse(self, error: Exception) -> None:
+        """Send the error's status."""
+        self._front.fail(self, error)

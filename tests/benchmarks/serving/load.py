@@ -1,0 +1,91 @@
+"""The load: h2load sends one request over and over, and what it prints and logs becomes figures.
+
+h2load takes every answered HTTP request for a success, gRPC errors among them. Those carry no message, so they show in
+the bytes of DATA: each good answer to the same request has the same size.
+"""
+
+import re
+import shutil
+import statistics
+import struct
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.benchmarks.serving.models import Model
+from tests.benchmarks.serving.server import METHOD, Server
+
+_HEADERS = ("-H", "content-type: application/grpc", "-H", "te: trailers")
+_FINISHED = re.compile(r"finished in .*?, ([\d.]+) req/s")
+_REQUESTS = re.compile(r"requests: .* (\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout")
+_DATA = re.compile(r"traffic: .*\((\d+)\) data")
+
+
+class LoadError(Exception):
+    """h2load is missing, or did not do its work."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """How the load fared."""
+
+    requests_per_second: float
+    p50_ms: float
+    p99_ms: float
+    requests: int
+    errors: int
+    """Requests without a good answer, gRPC errors included."""
+
+
+def check_installed() -> None:
+    """Raise LoadError unless h2load is there."""
+    if shutil.which("h2load") is None:
+        raise LoadError("h2load is not installed; on Debian and Ubuntu: apt-get install nghttp2-client")
+
+
+def drive(server: Server, model: Model, in_flight: int, seconds: int, connections: int, scratch: Path) -> Load:
+    """Keep `in_flight` one-row requests under way for so many seconds. Raises LoadError."""
+    message, log = scratch / "request.bin", scratch / "h2load.tsv"
+    message.write_bytes(framed(model.request().SerializeToString()))
+    log.unlink(missing_ok=True)
+    connections = min(connections, in_flight)
+    options = ("-t1", f"-c{connections}", f"-m{in_flight // connections}", f"-D{seconds}", f"-d{message}")
+    command = ["h2load", *options, *_HEADERS, f"--log-file={log}", f"http://{server.address}{METHOD}"]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)
+    if finished.returncode or not log.exists():
+        raise LoadError(f"h2load ended with {finished.returncode}: {finished.stdout}{finished.stderr}")
+    return read_load(finished.stdout, log.read_text(), server.answer_bytes)
+
+
+def framed(message: bytes) -> bytes:
+    """A message as gRPC puts it into HTTP/2 DATA: no compression, its length, itself."""
+    return struct.pack(">BI", 0, len(message)) + message
+
+
+def read_load(printed: str, log: str, answer_bytes: int) -> Load:
+    """Figures from what h2load printed and logged. Raises LoadError if that is not understood."""
+    finished, requests, data = (pattern.search(printed) for pattern in (_FINISHED, _REQUESTS, _DATA))
+    latencies = read_latencies(log)
+    if finished is None or requests is None or data is None or len(latencies) < 2:
+        raise LoadError(f"h2load made no requests, or printed what is not understood:\n{printed}")
+    done, succeeded, failed, errored, timed_out = map(int, requests.groups())
+    centiles = statistics.quantiles(latencies, n=100, method="inclusive")
+    return Load(
+        requests_per_second=float(finished[1]),
+        p50_ms=centiles[49],
+        p99_ms=centiles[98],
+        requests=done,
+        errors=max(failed, errored, timed_out, done - succeeded) + bad_answers(succeeded, int(data[1]), answer_bytes),
+    )
+
+
+def bad_answers(answered: int, data_bytes: int, answer_bytes: int) -> int:
+    """How many of the answers cannot have been good ones: an error has no DATA, and a wrong size is wrong too."""
+    good, rest = divmod(data_bytes, answer_bytes)
+    return abs(answered - good) + (1 if rest else 0)
+
+
+def read_latencies(log: str) -> list[float]:
+    """Milliseconds of every answered request: the third column, in µs, of the lines `start, status, duration`."""
+    rows = (line.split("\t") for line in log.splitlines())
+    return [int(row[2]) / 1000 for row in rows if len(row) >= 3 and row[1] == "200"]

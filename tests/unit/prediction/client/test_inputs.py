@@ -1,0 +1,158 @@
+"""Everything a user may have, against everything a model may take."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from services.prediction.client import ModelMetadata
+from services.prediction.client.errors import InvalidDataError
+from services.prediction.client.inputs import Data, as_inputs
+from tests.unit.prediction.client.models import IMAGES, NAMED, NAMELESS, PAIR, TEXTS, model, tensor
+
+SHAPE = "inputs[features].shape: expected [-1, 3], where -1 is any length from 1,"
+ROWS = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
+
+
+class Columns:
+    """One that is no pandas, and still has named columns."""
+
+    @property
+    def columns(self) -> list[str]:
+        return ["c", "b", "a"]
+
+    def __getitem__(self, name: str) -> list[float]:
+        return {"a": [1.0, 4.0], "b": [2.0, 5.0], "c": [3.0, 6.0]}[name]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        np.array(ROWS),
+        np.array(ROWS, np.float32),
+        ROWS,
+        [tuple(row) for row in ROWS],
+        [np.array(row) for row in ROWS],
+        {"features": ROWS},
+        {"features": np.array(ROWS)},
+        {"c": [3, 6], "a": [1, 4], "b": [2, 5]},
+        {"c": np.array([3, 6]), "a": pd.Series([1, 4]), "b": (2.0, 5.0)},
+        [{"b": 2, "a": 1, "c": 3}, {"a": 4, "c": 6, "b": 5}],
+        pd.DataFrame(ROWS, columns=["a", "b", "c"]),
+        pd.DataFrame(ROWS, columns=["a", "b", "c"], index=[7, 3])[["c", "a", "b"]],
+        pd.DataFrame({"b": [2, 5], "c": [3.0, 6.0], "a": np.array([1, 4], np.int8)}),
+        pd.DataFrame({"b": [2, 5], "c": [3, 6], "a": [1, 4]}, dtype="Int64"),
+        pd.DataFrame(ROWS, columns=["a", "b", "c"]).to_numpy(),
+        Columns(),
+    ],
+    ids=lambda data: type(data).__name__,
+)
+def test_all_of_them_are_the_same_rows(data: Data) -> None:
+    (features,) = as_inputs(data, NAMED).values()
+    assert features.dtype == np.float32
+    assert features.tolist() == ROWS
+
+
+def test_several_inputs_come_in_the_models_order() -> None:
+    inputs = as_inputs({"right": [1, 2], "left": np.ones((2, 2))}, PAIR)
+    assert list(inputs) == ["left", "right"]
+    assert [array.dtype.name for array in inputs.values()] == ["float32", "int64"]
+
+
+def test_texts_are_one_input() -> None:
+    assert as_inputs(["good", "bäd"], TEXTS)["text"].tolist() == [b"good", "bäd".encode()]
+    assert as_inputs(pd.Series(["good"]), TEXTS)["text"].tolist() == [b"good"]
+
+
+def test_columns_of_texts_become_rows() -> None:
+    words = model(tensor("words", "BYTES", 2), feature_names=("first", "last"))
+    frame = pd.DataFrame({"last": ["x", "y"], "first": ["a", "b"]})
+    assert as_inputs(frame, words)["words"].tolist() == [[b"a", b"x"], [b"b", b"y"]]
+
+
+def test_an_input_wins_over_a_feature_of_the_same_name() -> None:
+    twins = model(tensor("a", "FP32", 1), feature_names=("a",))
+    assert as_inputs({"a": [[1.0], [2.0]]}, twins)["a"].shape == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("data", "described", "message"),
+    [
+        (
+            np.ones((2, 2)),
+            NAMED,
+            f"{SHAPE} came [2, 2]",
+        ),
+        (np.ones(3), NAMED, f"{SHAPE} came [3]"),
+        (
+            np.ones((0, 3)),
+            NAMED,
+            f"{SHAPE} came [0, 3]",
+        ),
+        (1.0, NAMED, f"{SHAPE} came []"),
+        ([], NAMED, f"{SHAPE} came [0]"),
+        (
+            np.full((1, 1, 2, 2), 256),
+            IMAGES,
+            "inputs[image]: expected values that UINT8 can hold as they are, came 256",
+        ),
+        ([["a", "b", "c"]], NAMED, "inputs[features]: expected FP32 values, came values of dtype <U1"),
+        (np.ones((1, 2)), PAIR, "inputs: expected a dict of arrays by input name, 'left', 'right', came one ndarray"),
+        ({"left": [[1, 2]]}, PAIR, "inputs: expected the inputs 'left', 'right', came without 'right'"),
+        (
+            {"left": [[1, 2]], "right": [1], "up": [1]},
+            PAIR,
+            "inputs: expected the inputs 'left', 'right', came with 'up' besides",
+        ),
+        (
+            {"left": [[1, 2]], "right": [1, 2]},
+            PAIR,
+            "inputs: expected the same number of rows in every input, came {'left': 1, 'right': 2}",
+        ),
+        ({"x": ROWS}, NAMELESS, "inputs: expected the inputs 'features', came without 'features' and with 'x' besides"),
+        (
+            pd.DataFrame(ROWS, columns=["a", "b", "d"]),
+            NAMED,
+            "columns: expected the columns 'a', 'b', 'c', came without 'c' and with 'd' besides",
+        ),
+        (
+            pd.DataFrame(ROWS, columns=["a", "b", "b"]),
+            NAMED,
+            "columns: expected each name once, came 'b' more than once",
+        ),
+        (
+            pd.DataFrame({"a": [1.0], "b": ["x"], "c": [1.0]}),
+            NAMED,
+            "inputs[features], column 'b': expected FP32 values, came values of dtype object",
+        ),
+        (
+            pd.DataFrame(ROWS),
+            NAMELESS,
+            "inputs: expected arrays, as model 'm' has features without names, came columns by name",
+        ),
+        (
+            pd.DataFrame(ROWS),
+            PAIR,
+            "inputs: expected arrays, as model 'm' has several inputs, came columns by name",
+        ),
+        ({"a": [1], "b": [1]}, NAMED, "columns: expected the columns 'a', 'b', 'c', came without 'c'"),
+        (
+            {"a": [1], "b": [1], "c": [1, 2]},
+            NAMED,
+            "columns: expected one value a row, and as many in every column, came shapes {'a': (1,), 'b': (1,), 'c",
+        ),
+        (
+            {"a": 1, "b": 1, "c": 1},
+            NAMED,
+            "columns: expected one value a row, and as many in every column, came shapes {'a': (), 'b': (), 'c': ()}",
+        ),
+        (
+            [{"a": 1, "b": 2, "c": 3}, {"a": 1, "c": 3}],
+            NAMED,
+            "row 1: expected the columns 'a', 'b', 'c', came without 'b'",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_named(data: Data, described: ModelMetadata, message: str) -> None:
+    with pytest.raises(InvalidDataError) as caught:
+        as_inputs(data, described)
+    assert str(caught.value).startswith(message)

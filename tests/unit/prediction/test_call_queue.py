@@ -1,0 +1,75 @@
+import math
+
+from services.prediction.call_queue import CallQueue
+from services.prediction.calls import DEFAULT_PRIORITY
+from tests.unit.prediction.waiting import Waiting
+
+
+def call(
+    num_rows: int = 1,
+    width: int = 2,
+    *,
+    deadline_s: float = math.inf,
+    priority: int = DEFAULT_PRIORITY,
+    queued_s: float = 0,
+) -> Waiting:
+    return Waiting([], ((width,),), num_rows, deadline_s, priority, queued_s)
+
+
+def filled(*calls: Waiting) -> CallQueue:
+    queue = CallQueue()
+    for each in calls:
+        queue.push(each)
+    return queue
+
+
+def test_a_batch_is_filled_in_order_and_never_beyond_its_size() -> None:
+    calls = [call(2), call(2), call(2), call(1)]
+    queue = filled(*calls)
+    assert queue.take(5, 0).batch == calls[:2]
+    assert (len(queue), queue.num_rows) == (2, 3), "what came later does not overtake"
+    assert queue.take(5, 0).batch == calls[2:]
+
+
+def test_only_rows_of_one_shape_share_a_batch_and_the_oldest_goes_first() -> None:
+    calls = [call(width=3, queued_s=1), call(width=2, queued_s=2), call(width=3, queued_s=3)]
+    queue = filled(*calls)
+    assert queue.take(8, 0).batch == [calls[0], calls[2]]
+    assert queue.take(8, 0).batch == [calls[1]]
+
+
+def test_a_call_larger_than_a_batch_leaves_alone() -> None:
+    calls = [call(9), call(1)]
+    assert filled(*calls).take(4, 0).batch == calls[:1]
+
+
+def test_the_higher_priority_leaves_first() -> None:
+    calls = [call(priority=5, queued_s=1), call(priority=1, queued_s=2), call(priority=9, queued_s=0)]
+    queue = filled(*calls)
+    assert [queue.take(1, 0).batch[0] for _ in calls] == [calls[1], calls[0], calls[2]]
+
+
+def test_expired_and_cancelled_calls_are_dropped() -> None:
+    expired, cancelled, live = call(deadline_s=1.0), call(), call()
+    cancelled.cancelled = True
+    taken = filled(expired, cancelled, live).take(4, now_s=1.0)
+    assert (taken.batch, taken.dropped) == ([live], [expired, cancelled])
+
+
+def test_the_next_lane_has_its_turn_where_one_holds_nothing_live() -> None:
+    expired, live = call(width=3, deadline_s=1.0), call(width=2, queued_s=1)
+    taken = filled(expired, live).take(4, now_s=1.0)
+    assert (taken.batch, taken.dropped) == ([live], [expired])
+
+
+def test_the_dead_can_be_taken_out() -> None:
+    expired, cancelled, live, other = call(deadline_s=1.0), call(), call(), call(width=3, deadline_s=0)
+    cancelled.cancelled = True
+    queue = filled(expired, cancelled, live, other)
+    assert queue.drop_dead(now_s=1.0) == [expired, cancelled, other]
+    assert queue.take(4, 1.0).batch == [live]
+    assert (len(queue), queue.num_rows) == (0, 0)
+
+
+def test_nothing_is_an_empty_batch() -> None:
+    assert CallQueue().take(4, 0).batch == []

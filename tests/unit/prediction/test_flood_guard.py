@@ -1,0 +1,31 @@
+import socket
+
+import pytest
+
+from services.prediction import flood_guard
+from services.prediction.flood_guard import Floor, culprits, received_bytes
+
+
+def test_those_who_sent_most_are_cut_until_the_rest_is_allowed() -> None:
+    assert culprits({1: 500}, {1: 510, 2: 70, 3: 5}, allowed_bytes=20) == [2]
+    assert culprits({}, {1: 40, 2: 70, 3: 5}, allowed_bytes=20) == [2, 1]
+    assert culprits({1: 500}, {1: 510}, allowed_bytes=20) == []
+    assert culprits({4: 10**9}, {}, allowed_bytes=20) == []
+
+
+def test_growth_is_measured_from_the_least_of_the_recent_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flood_guard, "FLOOR_TICKS", 3)
+    floor = Floor()
+    assert [floor.rise(memory) for memory in (10, 25, 15, 20)] == [0, 15, 5, 10]
+    assert [floor.rise(memory) for memory in (40, 40, 40, 40, 40)][-1] == 0, "what stays is no growth any more"
+
+
+def test_the_kernel_says_what_has_arrived_on_a_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_server(("127.0.0.1", 0)) as other:
+        port = listening.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client, socket.create_connection(other.getsockname()):
+            server, _ = listening.accept()
+            with server:
+                client.sendall(b"x" * 12345)
+                assert len(server.recv(12345, socket.MSG_WAITALL)) == 12345
+                assert received_bytes(port) == {server.fileno(): 12345}
