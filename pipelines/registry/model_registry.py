@@ -1,20 +1,23 @@
 """The MLflow model registry as Drivetrain uses it: versions are packages, the alias `champion` deploys one."""
 
+import getpass
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from math import inf
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from mlflow.artifacts import download_artifacts
+from google.protobuf.json_format import ParseError
+from mlflow.artifacts import download_artifacts, list_artifacts
 from mlflow.exceptions import MlflowException
 
 from pipelines.errors import PackageError, RegistryError, RegistryOutageError
 from pipelines.outages import is_outage
 from pipelines.registry.manifest import Manifest
 from pipelines.registry.package import Package, open_package
-from pipelines.registry.promotion import Champion, Decision, Score
+from pipelines.registry.promotion import Champion, Decision, Promotion, Score
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,6 +30,8 @@ MANIFEST_TAG = "drivetrain.manifest_sha256"
 METRIC_TAG = "drivetrain.validation_metric"
 VALUE_TAG = "drivetrain.validation_value"
 PROMOTED_TAG = "drivetrain.promoted"
+PROMOTED_BY_TAG = "drivetrain.promoted_by"
+PROMOTED_AT_TAG = "drivetrain.promoted_at"
 REASON_TAG = "drivetrain.promotion_reason"
 REPLACED_TAG = "drivetrain.replaced"  # the champion that this version took over from: where a rollback goes
 
@@ -55,14 +60,34 @@ class ModelRegistry:
 
     def champions(self) -> Mapping[str, str | None]:
         """The version that each registered model's alias names; None where a model has no champion."""
+        return {model: aliases.get(CHAMPION) for model, aliases in self.aliases().items()}
+
+    def aliases(self) -> Mapping[str, Mapping[str, str]]:
+        """By registered model the version that each of its aliases names. Raises RegistryError also for nonsense."""
         with translated("list the registered models"):
             page = self._client.search_registered_models()
             models = list(page)
             while page.token:
                 page = self._client.search_registered_models(page_token=page.token)
                 models.extend(page)
-        aliases = {model.name: model.aliases.get(CHAMPION) for model in models}
-        return {name: None if version is None else str(version) for name, version in aliases.items()}
+        found = {model.name: {alias: str(version) for alias, version in model.aliases.items()} for model in models}
+        for name, aliases in found.items():
+            if not name or not all(version.isdecimal() for version in aliases.values()):
+                raise RegistryOutageError(f"cannot list the registered models: {name!r} with {aliases} is none")
+        return found
+
+    def is_registered(self, model: str) -> bool:
+        """Whether the registry has the model: an empty list may be nonsense, this is an answer about its name."""
+        with translated(f"read the model {model!r}"):
+            try:
+                found = self._client.get_registered_model(model)
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return False
+                raise
+        if found.name != model:
+            raise RegistryOutageError(f"cannot read the model {model!r}: the answer is about {found.name!r}")
+        return True
 
     def champion(self, model: str) -> Champion | None:
         """The model's champion with its recorded score; None before the first promotion."""
@@ -118,7 +143,7 @@ class ModelRegistry:
             self._client.get_model_version(model, version)
             if replaced is not None and replaced.version != version:
                 self._client.set_model_version_tag(model, version, REPLACED_TAG, replaced.version)
-            self._client.set_registered_model_alias(model, CHAMPION, version)
+            self._make_champion(model, version)
             self._client.set_model_version_tag(model, version, PROMOTED_TAG, "true")
             if reason is not None:
                 self._client.set_model_version_tag(model, version, REASON_TAG, reason)
@@ -139,7 +164,7 @@ class ModelRegistry:
                 raise RegistryError(
                     f"version {champion.version} of {model!r} replaced no other: there is nothing to go back to"
                 )
-            self._client.set_registered_model_alias(model, CHAMPION, previous)
+            self._make_champion(model, previous)
         return champion.version, previous
 
     def manifest_sha256(self, model: str, version: str) -> str | None:
@@ -148,10 +173,22 @@ class ModelRegistry:
             tags = self._client.get_model_version(model, version).tags
         return tags.get(MANIFEST_TAG)
 
-    def fetch(self, model: str, version: str, directory: Path) -> Package:
+    def promotion(self, model: str, version: str) -> Promotion:
+        """Who made the version champion last, and when."""
+        with translated(f"read version {version} of {model!r}"):
+            tags = self._client.get_model_version(model, version).tags
+        return Promotion(version, tags.get(PROMOTED_BY_TAG, ""), tags.get(PROMOTED_AT_TAG, ""))
+
+    def size_bytes(self, model: str, version: str) -> int | None:
+        """The bytes of all files of the version; None if its store does not tell."""
+        with translated(f"list the files of version {version} of {model!r}"):
+            return self._size_bytes(self._client.get_model_version_download_uri(model, version))
+
+    def fetch(self, model: str, version: str, directory: Path, max_bytes: float = inf) -> Package:
         """Download a version into `directory`, which exists, and open it, hashes checked.
 
-        Raises PackageError if the version is not whole or not one of ours.
+        Raises PackageError if the version is not whole, not one of ours or larger than `max_bytes`: before the download
+        where the store tells sizes, else before a file is opened.
         """
         with translated(f"download version {version} of {model!r}"):
             tags = self._client.get_model_version(model, version).tags
@@ -161,8 +198,28 @@ class ModelRegistry:
                     f"version {version} of {model!r} was not registered by Drivetrain: it has no tag {MANIFEST_TAG}"
                 )
             uri = self._client.get_model_version_download_uri(model, version)
-            local = download_artifacts(artifact_uri=uri, dst_path=str(directory), tracking_uri=self._tracking_uri)
-        return open_package(Path(local), manifest_sha256)
+            _check_size(self._size_bytes(uri), max_bytes)
+            local = Path(download_artifacts(artifact_uri=uri, dst_path=str(directory), tracking_uri=self._tracking_uri))
+            _check_size(sum(path.stat().st_size for path in local.rglob("*") if path.is_file()), max_bytes)
+        return open_package(local, manifest_sha256)
+
+    def _size_bytes(self, uri: str) -> int | None:
+        total = 0
+        for info in list_artifacts(artifact_uri=uri, tracking_uri=self._tracking_uri):
+            inside = f"{uri.rstrip('/')}/{PurePosixPath(info.path).name}"
+            size_bytes = self._size_bytes(inside) if info.is_dir else info.file_size
+            if size_bytes is None:
+                return None
+            total += size_bytes
+        return total
+
+    def _make_champion(self, model: str, version: str) -> None:
+        """Move the alias; who and when come first, so that whoever sees the alias finds them."""
+        self._client.set_model_version_tag(model, version, PROMOTED_BY_TAG, _user())
+        self._client.set_model_version_tag(
+            model, version, PROMOTED_AT_TAG, datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ")
+        )
+        self._client.set_registered_model_alias(model, CHAMPION, version)
 
     def _ensure_model(self, model: str) -> None:
         try:
@@ -177,10 +234,22 @@ def translated(action: str) -> Iterator[None]:
     """The boundary where what MLflow and its artifact stores raise becomes a RegistryError."""
     try:
         yield
-    except (MlflowException, OSError) as error:
-        kind = RegistryOutageError if is_outage(error) else RegistryError
+    except (MlflowException, OSError, ParseError) as error:
+        kind = RegistryOutageError if isinstance(error, ParseError) or is_outage(error) else RegistryError
         text = error.message if isinstance(error, MlflowException) else error
         raise kind(f"cannot {action}: {text}") from error
+
+
+def _check_size(size_bytes: int | None, max_bytes: float) -> None:
+    if size_bytes is not None and size_bytes > max_bytes:
+        raise PackageError(f"its files are {size_bytes} bytes, the limit is {max_bytes:.0f}")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        return "an unnamed user"
 
 
 def _score(version: "ModelVersion") -> Score | None:

@@ -23,6 +23,15 @@ class Champion:
 
 
 @dataclass(frozen=True)
+class Promotion:
+    """Who made a version champion, and when (UTC, `2026-11-25T00:30Z`); empty where it was not recorded."""
+
+    version: str
+    by: str = ""
+    at: str = ""
+
+
+@dataclass(frozen=True)
 class Decision:
     """Whether to move the alias, and why."""
 

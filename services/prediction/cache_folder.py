@@ -26,16 +26,22 @@ class CacheFolder:
         self._partial = directory / "partial"
         self._failing = False
 
-    def attempt(self, change: Callable[[], None]) -> None:
-        """Make a change; if the disk refuses it, warn, unless the one before failed too."""
+    def attempt(self, change: Callable[[], None]) -> bool:
+        """Make a change; if the disk refuses it, warn, unless the one before failed too. Whether it was made."""
         try:
             change()
         except OSError as error:
             if not self._failing:
                 logger.warning("the model cache cannot be written, serving goes on without it: %s", error)
             self._failing = True
-        else:
-            self._failing = False
+            return False
+        self._failing = False
+        return True
+
+    def free_bytes(self) -> int:
+        """What is left on its disk. Raises OSError if nothing can be written there."""
+        with self.draft() as draft:
+            return shutil.disk_usage(draft).free
 
     @contextmanager
     def draft(self) -> Iterator[Path]:

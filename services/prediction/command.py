@@ -16,7 +16,7 @@ _MLFLOW_PATIENCE = {
 
 @with_options_of(Settings, "DRIVETRAIN_PREDICTION")
 def serve(settings: Settings) -> None:
-    """Serve the champion of every registered model over gRPC (Open Inference Protocol v2).
+    """Serve every version that an alias of the registry names over gRPC (Open Inference Protocol v2).
 
     Models come from MLFLOW_TRACKING_URI, or else from DRIVETRAIN_HOME. A newly promoted version takes over within a
     poll interval, between two requests. With a cache a restarted server serves what it served before, also while the

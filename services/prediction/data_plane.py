@@ -5,10 +5,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from services.prediction.errors import ModelNotReadyError
+from services.prediction.errors import StartingError
 from services.prediction.follower import Follower
 from services.prediction.repository import IndexRow, Repository, ServedVersion
-from services.rpc.errors import PreconditionError, StoppingError
+from services.rpc.errors import NotFoundError, StoppingError
 
 
 class DataPlane:
@@ -31,22 +31,22 @@ class DataPlane:
         """Differs as soon as `find` could answer otherwise than before."""
         return self._repository.generation, self._stopping
 
-    def find(self, name: str, version: str) -> ServedVersion:
+    def find(self, name: str, version: str, alias: str = "") -> ServedVersion:
         """The version that answers a request now; may be called in any thread.
 
-        Raises StoppingError and whatever `Repository.find` raises.
+        Raises StoppingError, StartingError and whatever `Repository.find` raises.
         """
         if self._stopping:
             raise StoppingError
-        return self._repository.find(name, version)
+        return self.model(name, version, alias)
 
     @contextmanager
-    def request(self, name: str, version: str) -> Iterator[ServedVersion]:
+    def request(self, name: str, version: str, alias: str = "") -> Iterator[ServedVersion]:
         """The version that answers this request, counted in its metrics.
 
         Raises what `find` raises.
         """
-        served = self.find(name, version)
+        served = self.find(name, version, alias)
         self.num_active += 1
         self._idle.clear()
         started_s = time.monotonic()
@@ -60,36 +60,46 @@ class DataPlane:
             if self.num_active == 0:
                 self._idle.set()
 
-    def model(self, name: str, version: str) -> ServedVersion:
-        """The version that would answer. Raises what `Repository.find` raises."""
-        return self._repository.find(name, version)
+    def model(self, name: str, version: str, alias: str = "") -> ServedVersion:
+        """The version that would answer. Raises StartingError and what `Repository.find` raises."""
+        with self._perhaps_starting():
+            return self._repository.find(name, version, alias)
 
-    def model_ready(self, name: str, version: str) -> bool:
-        """Whether a request would be run. Raises UnknownModelError, UnknownVersionError or InvalidRequestError."""
-        try:
-            self._repository.find(name, version)
-        except ModelNotReadyError:
-            return False
-        return not self._stopping
+    def model_ready(self, name: str, version: str, alias: str = "") -> bool:
+        """Whether a request would be run. Raises StartingError and what `Repository.is_ready` raises."""
+        with self._perhaps_starting():
+            return self._repository.is_ready(name, version, alias) and not self._stopping
 
     def served(self, name: str, version: str) -> list[ServedVersion]:
-        """The versions that serve of the model, or of every model for the empty name. Raises as `Repository.find`."""
-        return [self._repository.find(name, version)] if name else self._repository.served()
+        """The versions that serve: this one, all of the model, or of every model for the empty name.
+
+        Raises what `Repository.find` raises.
+        """
+        return [self._repository.find(name, version)] if version else self._repository.served(name)
 
     def index(self, *, ready_only: bool) -> list[IndexRow]:
         """The known models' versions with their state."""
         return [row for row in self._repository.index() if row.state == "READY" or not ready_only]
 
-    async def load(self, name: str) -> None:
-        """Serve the model's champion as the registry has it now. Raises what `Follower.refresh` raises."""
-        await self._follower.refresh(name)
+    async def load(self, name: str, version: str = "") -> None:
+        """Serve what the registry's aliases name now, or this version besides. Raises what `Follower.load` raises."""
+        await self._follower.load(name, version)
 
-    async def unload(self, name: str) -> None:
-        """Serve nothing of the model. Raises PreconditionError."""
-        self._repository.find(name, "")
-        raise PreconditionError("the server follows its registry: take the alias away, and the model is unloaded")
+    async def unload(self, name: str, version: str = "") -> None:
+        """Serve no more of the model, or of this version, until it is loaded. Raises what `Follower.unload` raises."""
+        await self._follower.unload(name, version)
 
     async def drain(self) -> None:
         """Take no more requests, and return when those under way are done."""
         self._stopping = True
         await self._idle.wait()
+
+    @contextmanager
+    def _perhaps_starting(self) -> Iterator[None]:
+        """What is not found may well be there as soon as the registry was read."""
+        try:
+            yield
+        except NotFoundError as error:
+            if not self._follower.synced.is_set():
+                raise StartingError from error
+            raise

@@ -3,10 +3,12 @@
 CallError
 ├── NotFoundError
 │   ├── UnknownModelError     no registered model has this name
-│   └── UnknownVersionError   the model is known, this version of it is not served
+│   ├── UnknownVersionError   the model is known, this version of it is not served
+│   └── UnknownAliasError     the model is known, no version of it has this alias
 ├── NotReadyError
 │   ├── ModelNotReadyError    known, but cannot answer
-│   └── RegistryAwayError     the registry cannot be asked just now
+│   ├── RegistryAwayError     the registry cannot be asked just now
+│   └── StartingError         the registry was not read yet: what is not there may be soon
 ├── ExhaustedError
 │   ├── QueueFullError        too many requests wait for the model
 │   ├── MemoryFullError       the requests that wait, for whichever model, are too large together
@@ -41,14 +43,27 @@ class UnknownModelError(NotFoundError):
 
 
 class UnknownVersionError(NotFoundError):
-    """`version` of `model` is not the one that is served."""
+    """`version` of `model` is not served; `served` is the champion, empty if there is none."""
 
     def __init__(self, model: str, version: str, served: str) -> None:
         super().__init__(model, version, served)
         self.model, self.version, self.served = model, version, served
 
     def __str__(self) -> str:
-        return f"version {self.version} of model {self.model!r} is not served: the champion is version {self.served}"
+        champion = f"version {self.served}" if self.served else "none"
+        return f"version {self.version} of model {self.model!r} is not served: the champion is {champion}"
+
+
+class UnknownAliasError(NotFoundError):
+    """No version of `model` has the alias; `aliases` are those that there are."""
+
+    def __init__(self, model: str, alias: str, aliases: tuple[str, ...]) -> None:
+        super().__init__(model, alias, aliases)
+        self.model, self.alias, self.aliases = model, alias, aliases
+
+    def __str__(self) -> str:
+        there = ", ".join(self.aliases) or "none"
+        return f"no version of model {self.model!r} has the alias {self.alias!r}: there are {there}"
 
 
 class ModelNotReadyError(NotReadyError):
@@ -67,6 +82,13 @@ class RegistryAwayError(NotReadyError):
 
     def __str__(self) -> str:
         return "the model registry cannot be reached"
+
+
+class StartingError(NotReadyError):
+    """The server has just been started, and does not know yet what it serves."""
+
+    def __str__(self) -> str:
+        return "the server is starting: it has not read the model registry yet"
 
 
 class QueueFullError(ExhaustedError):

@@ -1,217 +1,242 @@
-"""Follows the registry's champions: a promoted version is fetched, verified, loaded and swapped in; else the old stays.
+"""Follows the registry's aliases: what they name is fetched, verified, loaded and swapped in; else the old stays.
 
-Polling and RepositoryModelLoad come through `_follow`, which holds the model's lock and reads the alias inside it, so
+Looks at the registry come one after the other, and a model is settled, under its lock, by what the last of them saw:
 an older answer of the registry can never undo a newer one. A server that starts while the registry is away serves what
 its memory has, until the registry answers.
 """
 
 import asyncio
 import logging
-import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Collection, Coroutine
+from contextlib import suppress
 
 from pipelines.errors import RegistryError
-from pipelines.registry.package import Package
-from services.prediction.errors import LoadFailedError, RegistryAwayError, UnknownModelError
+from services.prediction.desired import desired
+from services.prediction.errors import LoadFailedError, RegistryAwayError, UnknownModelError, UnknownVersionError
+from services.prediction.loading import Get, Loading
+from services.prediction.looks import Looks
 from services.prediction.metrics import Metrics
-from services.prediction.repository import Repository, ServedVersion
-from services.prediction.sources import Memory, VersionSource
+from services.prediction.repository import NO_CHAMPION, VERSION, Repository
+from services.prediction.sources import Aliases, Source
 from services.rpc.background import in_daemon_thread
+from services.rpc.errors import InvalidRequestError
 
 logger = logging.getLogger(__name__)
 
-MAX_BACKOFF_S = 300.0
 FIRST_ANSWER_S = 5.0
 """Seconds that a starting server waits for the registry before it serves what it remembers."""
-NO_CHAMPION = "no version of it is champion"
-
-
-Loader = Callable[[str, str, Package], ServedVersion]
-"""Makes a verified package ready to serve; blocks, and raises PackageError."""
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """Failed attempts at one version, and when (of `time.monotonic()`) the next is due."""
-
-    version: str
-    failures: int
-    due_s: float
 
 
 class Follower:
-    """Keeps the repository in step with the registry."""
+    """Keeps the repository in step with the registry, and with what operators ask for."""
 
     def __init__(
         self,
-        source: VersionSource,
-        memory: Memory,
+        source: Source,
         repository: Repository,
-        load: Loader,
+        loading: Loading,
         metrics: Metrics,
         poll_interval_s: float,
+        models: str = "*",
     ) -> None:
-        self._source, self._memory, self._repository = source, memory, repository
-        self._load, self._metrics, self._poll_interval_s = load, metrics, poll_interval_s
+        self._source, self._repository, self._loading, self._metrics = source, repository, loading, metrics
+        self._poll_interval_s = poll_interval_s
+        self._looks = Looks(source, models)
+        self._works: set[asyncio.Task[None]] = set()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._attempts: dict[str, Attempt] = {}
-        self._away = False
         self.synced = asyncio.Event()
-        """Set when each champion was loaded or refused: the registry's, or the remembered ones while it is away."""
+        """Set when each version was loaded or refused: the registry's, or the remembered ones while it is away."""
 
     async def run(self) -> None:
-        """Poll until cancelled; nothing that goes wrong ends it."""
+        """Poll, and bring back what was evicted, until cancelled; nothing that goes wrong ends it."""
+        loop = asyncio.get_running_loop()
+        self._repository.asked = lambda model, version: loop.call_soon_threadsafe(self._bring_back, model, version)
+        try:
+            await self._poll()
+        finally:
+            for work in self._works:
+                work.cancel()
+
+    async def sync(self, patience_s: float | None = None) -> None:
+        """One look at the registry, with whatever follows from it: what takes longer goes on beside the next look.
+
+        Raises RegistryAwayError.
+        """
+        await self._looks.take(self._repository.known())
+        models = self._looks.registered.keys() | self._repository.known().keys()
+        works = [self._begin(self._settle(model)) for model in sorted(models) if self._is_due(model)]
+        if works:
+            await asyncio.wait(works, timeout=patience_s)
+        self.synced.set()
+
+    async def load(self, model: str, version: str = "") -> None:
+        """Serve what the model's aliases name now, waiting times or not; a version is served from now on besides.
+
+        Raises InvalidRequestError, UnknownModelError, RegistryAwayError or LoadFailedError.
+        """
+        version = _number(version)
+        await self._looks.take(self._repository.known())
+        if model not in self._looks.registered and model not in self._repository.known():
+            raise UnknownModelError(model[:256])
+        self._repository.order(model, self._repository.entry(model).orders.load(version))
+        self._repository.wake(model, version)
+        failures = await self._settle(model, at_once=True)
+        failures = [failure for failure in failures if version in ("", failure.version)]
+        if failures and version:
+            self._repository.order(model, self._repository.entry(model).orders.unpin(version))
+        entry = self._repository.entry(model)
+        if not failures and not desired(entry.aliases, entry.orders):
+            failures = [LoadFailedError(model, "", NO_CHAMPION)]
+        if failures:
+            raise failures[0]
+
+    async def unload(self, model: str, version: str = "") -> None:
+        """Serve no more of the version, or of the model, until it is loaded again; requests under way finish.
+
+        Raises InvalidRequestError, UnknownModelError or UnknownVersionError.
+        """
+        version = _number(version)
+        entry = self._repository.known().get(model)
+        if entry is None:
+            raise UnknownModelError(model[:256])
+        if version and version not in entry.versions:
+            raise UnknownVersionError(model, version, entry.champion)
+        self._repository.order(model, entry.orders.unload(version))
+        logger.info("model %s: %s unloaded", model, f"version {version}" if version else "all versions")
+
+    async def _poll(self) -> None:
         while True:
             try:
                 if not self.synced.is_set():
                     await self._recall_unless_answered()
-                await self.sync()
+                await self.sync(self._poll_interval_s if self.synced.is_set() else None)
             except RegistryAwayError:
                 pass  # logged where it was noticed; what is served goes on
             except Exception:
                 logger.exception("following the registry failed; trying again")
             await asyncio.sleep(self._poll_interval_s)
 
-    async def sync(self) -> None:
-        """One look at the registry, with whatever follows from it. Raises RegistryAwayError."""
-        champions = await self._champions()
-        models = champions.keys() | self._repository.known().keys()
-        changed = [model for model in sorted(models) if self._is_due(model, champions)]
-        unexpected = await _unexpected(map(self._follow, changed))
-        if not any(isinstance(outcome, RegistryAwayError) for outcome in unexpected):
-            self.synced.set()
-        if unexpected:
-            raise unexpected[0]
+    def _bring_back(self, model: str, version: str) -> None:
+        if self._repository.wake(model, version):
+            self._begin(self._settle(model))
 
-    async def refresh(self, model: str) -> None:
-        """Serve the model's champion now, backoff or not.
+    def _begin(self, work: Coroutine[None, None, object]) -> asyncio.Task[None]:
+        """Do it beside what else there is to do."""
+        task = asyncio.create_task(_unless_it_fails(work))
+        self._works.add(task)
+        task.add_done_callback(self._works.discard)
+        return task
 
-        Raises UnknownModelError, RegistryAwayError or LoadFailedError.
-        """
-        if model not in await self._champions() and model not in self._repository.known():
-            raise UnknownModelError(model[:256])
-        await self._follow(model)
-
-    async def _recall_unless_answered(self) -> None:
-        """Serve what is remembered, if there is anything and the registry does not answer soon."""
-        remembered = await in_daemon_thread(self._memory.remembered)
-        if not remembered:
-            return
-        champions = await self._champions_soon()
-        if champions is not None:
-            for model in remembered.keys() - champions.keys():  # deleted since
-                await in_daemon_thread(self._memory.forget, model)
-            return
-        unexpected = await _unexpected(self._recall(model, version) for model, version in remembered.items())
-        self.synced.set()
-        logger.warning("the registry is away: the versions that served last are taken out of the cache")
-        if unexpected:
-            raise unexpected[0]
-
-    async def _champions_soon(self) -> Mapping[str, str | None] | None:
-        """The registry's answer; None if it does not come, or not in time."""
-        try:
-            async with asyncio.timeout(FIRST_ANSWER_S):
-                return await self._champions()
-        except TimeoutError:
-            logger.warning("the registry did not answer within %g s", FIRST_ANSWER_S)
-        except RegistryAwayError:
-            pass  # logged where it was noticed
-        return None
-
-    async def _recall(self, model: str, version: str) -> None:
+    async def _settle(self, model: str, *, at_once: bool = False) -> list[LoadFailedError]:
+        """Do what the last look, and the operators, ask for. Raises UnknownModelError; returns what was refused."""
         async with self._locks[model]:
-            entry = self._repository.known().get(model)
-            if entry is None or entry.served is None:
-                await self._replace(model, version, self._memory.recall)
+            aliases = self._looks.registered.get(model)
+            if aliases is not None:
+                failures = await self._serve(model, aliases, self._source.fetch, at_once=at_once)
+                await self._note_promotion(model)
+                return failures
+            await in_daemon_thread(self._source.forget, model)
+            self._forget(model)
+            raise UnknownModelError(model)
 
-    def _is_due(self, model: str, champions: Mapping[str, str | None]) -> bool:
-        """Whether the model differs from what is served, and is not waiting after a failure."""
-        entry, attempt = self._repository.known().get(model), self._attempts.get(model)
-        if entry is not None and model in champions and entry.settled_on(champions[model]):
-            return False
-        return attempt is None or attempt.version != champions.get(model) or time.monotonic() >= attempt.due_s
+    async def _serve(self, model: str, aliases: Aliases, get: Get, *, at_once: bool) -> list[LoadFailedError]:
+        self._follow(model, aliases)
+        failures = []
+        for version in self._repository.entry(model).missing():
+            wanted = version in self._repository.entry(model).missing()  # it may have been unloaded meanwhile
+            if wanted and (at_once or self._loading.is_due(model, version)):
+                try:
+                    await self._loading.put_in_service(model, version, get)
+                except LoadFailedError as failure:
+                    failures.append(failure)
+        await self._remember(model)
+        return failures
 
-    async def _follow(self, model: str) -> None:
-        async with self._locks[model]:
-            champions = await self._champions()
-            if champions.get(model) is None:
-                await in_daemon_thread(self._memory.forget, model)
-            if model not in champions:
-                self._forget(model)
-                raise UnknownModelError(model)
-            version, entry = champions[model], self._repository.known().get(model)
-            if version is None:
-                self._retire(model)
-                raise LoadFailedError(model, "", NO_CHAMPION)
-            if entry is not None and entry.served is not None and entry.served.version == version:
-                self._repository.clear_refusal(model)
-            else:
-                await self._replace(model, version, self._fetch)
-            await in_daemon_thread(self._memory.remember, model, version)
-            self._attempts.pop(model, None)
+    def _follow(self, model: str, aliases: Aliases) -> None:
+        champion = self._repository.entry(model).champion
+        self._repository.follow(model, aliases)
+        for counter in (self._metrics.loads, self._metrics.load_failures):
+            counter.labels(model)  # from 0 on: a rate misses what begins at 1
+        entry = self._repository.entry(model)
+        self._loading.forget(model, kept=desired(aliases, entry.orders))
+        if champion and not entry.champion and not entry.orders.off:
+            logger.warning("model %s: version %s retired, %s", model, champion, NO_CHAMPION)
 
-    async def _replace(self, model: str, version: str, get: Callable[[str, str], Package]) -> None:
-        started_s = time.monotonic()
-        try:
-            package = await in_daemon_thread(get, model, version)
-            served = await asyncio.to_thread(self._load, model, version, package)
-        except RegistryError as error:
-            self._refuse(model, version, str(error))
-            raise LoadFailedError(model, version, str(error)) from error
-        except Exception:
-            self._refuse(model, version, "an unexpected error, see the server's log")
-            raise
-        self._repository.swap(served)
-        self._metrics.loads.labels(model).inc()
-        logger.info("model %s: version %s serves, loaded in %.2f s", model, version, time.monotonic() - started_s)
+    async def _remember(self, model: str) -> None:
+        entry = self._repository.entry(model)
+        if entry.answering:
+            await in_daemon_thread(self._source.remember, model, entry.answering)
+        elif not entry.aliases:
+            await in_daemon_thread(self._source.forget, model)
 
-    def _fetch(self, model: str, version: str) -> Package:
-        with TemporaryDirectory(prefix="drivetrain-") as directory:
-            return self._source.fetch(model, version, Path(directory))
-
-    def _refuse(self, model: str, version: str, reason: str) -> None:
-        self._repository.refuse(model, version, reason)
-        self._metrics.load_failures.labels(model).inc()
-        last = self._attempts.get(model)
-        failures = last.failures + 1 if last is not None and last.version == version else 1
-        wait_s = min(self._poll_interval_s * 2**failures, MAX_BACKOFF_S)
-        self._attempts[model] = Attempt(version, failures, time.monotonic() + wait_s)
-        if failures == 1:
-            logger.error("model %s: version %s was refused, what was served stays: %s", model, version, reason)
-
-    def _retire(self, model: str) -> None:
-        entry = self._repository.known().get(model)
-        if entry is not None and entry.served is not None:
-            logger.warning("model %s: version %s retired, %s", model, entry.served.version, NO_CHAMPION)
-        self._repository.retire(model, NO_CHAMPION)
-        self._attempts.pop(model, None)
+    async def _note_promotion(self, model: str) -> None:
+        """Find out who promoted the champion, if that is not known; the index does without if it cannot be had."""
+        entry = self._repository.entry(model)
+        if entry.champion and (entry.promotion is None or entry.promotion.version != entry.champion):
+            with suppress(RegistryError):
+                self._repository.note(model, await in_daemon_thread(self._source.promotion, model, entry.champion))
 
     def _forget(self, model: str) -> None:
         if model in self._repository.known():
             logger.warning("model %s: no longer registered", model)
         self._repository.forget(model)
-        self._attempts.pop(model, None)
+        self._loading.forget(model)
 
-    async def _champions(self) -> Mapping[str, str | None]:
+    def _is_due(self, model: str) -> bool:
+        """Whether the model differs from what is served, and is not waiting after a failure.
+
+        Where somebody is at it already, the next look sees to the rest.
+        """
+        if self._locks[model].locked():
+            return False
+        entry, aliases = self._repository.known().get(model), self._looks.registered.get(model)
+        if entry is None or aliases is None or entry.aliases != aliases:
+            return True
+        return any(self._loading.is_due(model, version) for version in entry.missing())
+
+    async def _recall_unless_answered(self) -> None:
+        """Serve what is remembered, if there is anything and the registry does not answer soon."""
+        remembered = self._looks.followed(await in_daemon_thread(self._source.remembered))
+        if not remembered:
+            return
+        if await self._answers_soon(remembered):
+            for model in remembered.keys() - self._looks.registered.keys():  # deleted since
+                await in_daemon_thread(self._source.forget, model)
+            return
+        self._looks.registered = remembered
+        await asyncio.wait([self._begin(self._recall(model, aliases)) for model, aliases in remembered.items()])
+        self.synced.set()
+        logger.warning("the registry is away: the versions that served last are taken out of the cache")
+
+    async def _recall(self, model: str, aliases: Aliases) -> None:
+        async with self._locks[model]:
+            if model not in self._repository.known():
+                await self._serve(model, aliases, self._source.recall, at_once=True)
+
+    async def _answers_soon(self, expected: Collection[str]) -> bool:
         try:
-            champions = await in_daemon_thread(self._source.champions)
-        except RegistryError as error:
-            if not self._away:
-                logger.warning("the registry cannot be reached, what is served goes on: %s", error)
-            self._away = True
-            raise RegistryAwayError from error
-        if self._away:
-            logger.info("the registry can be reached again")
-        self._away = False
-        return champions
+            async with asyncio.timeout(FIRST_ANSWER_S):
+                await self._looks.take(expected)
+        except TimeoutError:
+            logger.warning("the registry did not answer within %g s", FIRST_ANSWER_S)
+            return False
+        except RegistryAwayError:
+            return False  # logged where it was noticed
+        return True
 
 
-async def _unexpected(works: Iterable[Awaitable[None]]) -> list[BaseException]:
-    """Do all of it at a time; return what went wrong otherwise than models do."""
-    outcomes = await asyncio.gather(*works, return_exceptions=True)
-    return [each for each in outcomes if each is not None and not isinstance(each, LoadFailedError | UnknownModelError)]
+def _number(version: str) -> str:
+    """The version without leading zeros; empty stays empty. Raises InvalidRequestError."""
+    if version and not VERSION.fullmatch(version):
+        raise InvalidRequestError("parameters[version]", "an integer", repr(version[:64]))
+    return version and str(int(version))
+
+
+async def _unless_it_fails(work: Coroutine[None, None, object]) -> None:
+    try:
+        await work
+    except UnknownModelError:
+        pass  # it was deleted meanwhile
+    except Exception:
+        logger.exception("following a model failed; the next look tries again")

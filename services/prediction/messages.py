@@ -18,7 +18,7 @@ from pipelines.registry.manifest import NUMPY_DTYPES, Manifest, Tensor
 from services.prediction.calls import Content, RowShapes, Run
 from services.prediction.codec import Inference, decode, encode, takes_long
 from services.prediction.data_plane import DataPlane
-from services.prediction.options import options_of
+from services.prediction.options import alias_of, options_of
 from services.prediction.pb import open_inference_pb2 as pb
 from services.prediction.repository import ServedVersion
 from services.rpc.errors import CallError, InvalidRequestError, MessageTooLargeError
@@ -123,7 +123,7 @@ class MessageReader:
 
     def _read_new(self, payload: bytes) -> Reading:
         request = parse(payload)
-        served = self._plane.find(request.model_name, request.model_version)
+        served = self._plane.find(request.model_name, request.model_version, alias_of(request))
         if takes_long(request, served.manifest):
             raise TakesLongError(partial(self._decode, request, served, len(payload)))
         reading = self._decode(request, served, len(payload))

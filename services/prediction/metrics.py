@@ -77,6 +77,7 @@ class VersionMetrics:
         self.input_s: float = 0.0
         self.infer_s: float = 0.0
         self.output_s: float = 0.0
+        self.last_s: float = 0.0  # when the last run ended, of `time.monotonic()`
         self.histogram = [0] * (len(BUCKETS_S) + 1)
         self.failures: Tally[FailureReason] = Tally()
         self.pending = 0
@@ -97,6 +98,7 @@ class VersionMetrics:
                 self.histogram[bisect_left(BUCKETS_S, took_s)] += 1
         input_s, infer_s = times.joined_s - times.taken_s, times.ran_s - times.joined_s
         self.num_batches += 1
+        self.last_s = times.ran_s
         self.num_requests += num_requests
         self.num_rows += num_rows
         self.input_s += input_s * num_requests

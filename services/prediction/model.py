@@ -1,5 +1,6 @@
 """One loaded version: an onnxruntime session that agrees with its manifest. onnxruntime's errors end here."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -90,6 +91,9 @@ def _open_session(content: bytes, threads: int) -> onnxruntime.InferenceSession:
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 4  # errors are raised, and logged by us
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the cores to others
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # and not onnxruntime's own
+    # Weights outside the graph would be looked for in the working directory: let it be where no file can lie.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors share no other base

@@ -5,7 +5,7 @@ Parameters with a meaning of their own are checked; any other is passed over, as
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from services.prediction.calls import DEFAULT_PRIORITY, LOWEST_PRIORITY
@@ -37,6 +37,16 @@ class Options:
 
 
 DEFAULTS = Options()
+
+
+def alias_of(request: pb.ModelInferRequest) -> str:
+    """The parameter `alias`, which names the version in the place of a number; empty where there is none.
+
+    Raises InvalidRequestError for another type than a string.
+    """
+    if "alias" not in request.parameters:
+        return ""
+    return str(_value(request.parameters["alias"], "parameters[alias]", ("string_param",)))
 
 
 def options_of(request: pb.ModelInferRequest) -> Options:
@@ -76,3 +86,17 @@ def _value(parameter: pb.InferParameter, field: str, types: tuple[str, ...]) -> 
         raise InvalidRequestError(field, " or ".join(types), came or "nothing")
     value: int | str = getattr(parameter, came)
     return value
+
+
+def version_of(parameters: Mapping[str, pb.ModelRepositoryParameter], also: Collection[str]) -> str:
+    """The string parameter `version` of a repository call; empty where there is none.
+
+    Raises InvalidRequestError for another type, and for parameters that are neither it nor in `also`.
+    """
+    if unknown := sorted(set(parameters) - {"version", *also}):
+        raise InvalidRequestError("parameters", "none but the string version", unknown[0][:256])
+    if "version" not in parameters:
+        return ""
+    if parameters["version"].WhichOneof("parameter_choice") != "string_param":
+        raise InvalidRequestError("parameters[version]", "string_param", "another type")
+    return parameters["version"].string_param

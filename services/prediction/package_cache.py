@@ -3,9 +3,9 @@
 Nothing there is trusted: a version is opened like a fresh download, every file checked against its recorded hash.
 """
 
+import errno
 import logging
 import os
-import shutil
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -41,32 +41,51 @@ class PackageCache:
             os.utime(place)  # in the order of these times versions leave
         return package
 
-    def add(self, manifest_sha256: str, downloaded: Path, kept: Collection[str]) -> None:
-        """Copy the version whose manifest lies somewhere under `downloaded`, in the place of what cannot be used.
+    def reserve(self, size_bytes: int, kept: Collection[str]) -> bool:
+        """Make room for a version that is to come, within the limit and on the disk; whether it can be had.
 
-        To make room for it, versions that were not used for longest leave, but none whose manifest is in `kept`.
+        Versions that were not used for longest leave, but none whose manifest is in `kept`.
+        """
+        with self._guard:
+            return self._fits(size_bytes) and self._folder.attempt(lambda: self._reserve(size_bytes, kept))
+
+    def add(self, manifest_sha256: str, downloaded: Path, kept: Collection[str]) -> None:
+        """Move the version whose manifest lies somewhere under `downloaded` here, in the place of what cannot be used.
+
+        `downloaded` lies on the same file system, as `CacheFolder.draft` gives it. Room is made as by `reserve`.
         """
         with self._guard:
             self._folder.attempt(lambda: self._add(manifest_sha256, downloaded, kept))
 
+    def _reserve(self, size_bytes: int, kept: Collection[str]) -> None:
+        self._folder.sweep()
+        free_bytes = self._folder.free_bytes()
+        self._make_room(size_bytes - free_bytes, size_bytes, kept)
+        if self._folder.free_bytes() < size_bytes:
+            raise OSError(errno.ENOSPC, f"no room for {size_bytes} bytes", str(self._packages))
+
     def _add(self, manifest_sha256: str, downloaded: Path, kept: Collection[str]) -> None:
         files = list(_files(manifest_sha256, downloaded))
         size_bytes = sum(path.stat().st_size for path, _ in files)
-        if size_bytes > self._max_bytes:
-            logger.warning("a version of %d bytes is not cached, the limit is %d", size_bytes, self._max_bytes)
+        if not self._fits(size_bytes):
             return
-        self._folder.sweep()
-        self._make_room(size_bytes, {manifest_sha256, *kept})
+        self._make_room(0, size_bytes, {manifest_sha256, *kept})
         with self._folder.draft() as draft:
             written = draft / manifest_sha256
             for path, name in files:
                 (written / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, written / name)
+                path.rename(written / name)
             self._folder.move_in(written, self._packages / manifest_sha256)
 
-    def _make_room(self, size_bytes: int, kept: Collection[str]) -> None:
+    def _fits(self, size_bytes: int) -> bool:
+        if size_bytes > self._max_bytes:
+            logger.warning("a version of %d bytes is not cached, the limit is %d", size_bytes, self._max_bytes)
+        return size_bytes <= self._max_bytes
+
+    def _make_room(self, missing_bytes: int, size_bytes: int, kept: Collection[str]) -> None:
+        """Free so much as is missing on the disk, or over the limit once `size_bytes` more are held."""
         held = [_Held(place) for place in self._packages.glob("*")]
-        excess_bytes = sum(each.size_bytes for each in held) + size_bytes - self._max_bytes
+        excess_bytes = max(missing_bytes, sum(each.size_bytes for each in held) + size_bytes - self._max_bytes)
         for each in sorted(held, key=lambda each: each.used_s):
             if excess_bytes > 0 and each.place.name not in kept:
                 self._folder.discard(each.place)

@@ -1,15 +1,34 @@
-"""What this server knows of each model: the version that answers, and why another does not. Event loop only."""
+"""What this server knows of each model: the versions that answer, and why others do not.
+
+Changed in the event loop only. What is served may be found in any thread: each change is one assignment.
+"""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
+from weakref import WeakSet
 
 from pipelines.registry.manifest import Manifest
+from pipelines.registry.promotion import Promotion
 from services.prediction.batcher import Batcher
-from services.prediction.errors import ModelNotReadyError, UnknownModelError, UnknownVersionError
+from services.prediction.desired import CHAMPION, Orders, desired
+from services.prediction.errors import ModelNotReadyError, UnknownAliasError, UnknownModelError, UnknownVersionError
+from services.prediction.eviction import Resident
 from services.prediction.metrics import VersionMetrics
 from services.rpc.errors import InvalidRequestError
+
+VERSION = re.compile("[0-9]{1,18}")
+
+NO_CHAMPION = "no version of it is champion"
+UNLOADED = "unloaded"
+LOADING = "it is being loaded"
+LEAVING = "its last requests finish"
+EVICTED = "evicted: others needed its memory; a request brings it back"
+COMING_BACK = "it had left the memory to others and is being loaded again"
+
+State = Literal["READY", "UNAVAILABLE", "LOADING", "UNLOADING"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,102 +40,266 @@ class ServedVersion:
     manifest: Manifest
     batcher: Batcher
     metrics: VersionMetrics
+    memory_bytes: int = 0
+    """What it takes, by estimate."""
+    loaded_s: float = 0.0
+    """When it was put in service, of `time.monotonic()`."""
+
+    @property
+    def used_s(self) -> float:
+        """When it answered last or was put in service, of `time.monotonic()`."""
+        return max(self.loaded_s, self.metrics.last_s)
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """A version that is not served, and why; the version is empty where the model has no champion."""
+class Absent:
+    """A version that is not served, and why."""
 
-    version: str
     reason: str
+    state: Literal["UNAVAILABLE", "LOADING"] = "UNAVAILABLE"
+    evicted: bool = False
+    """Left to make room: it comes back when a request asks for it."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One known model: what answers and what was refused; at least one of them is there."""
+    """One known model. A new state is a new entry, so no request can see half of a change."""
 
-    served: ServedVersion | None
-    refused: Refusal | None
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """As the registry says."""
+    orders: Orders = field(default_factory=Orders)
+    versions: Mapping[str, ServedVersion | Absent] = field(default_factory=dict)
+    answering: Mapping[str, str] = field(default_factory=dict)
+    """The version that answers for an alias: what it names or, until that is loaded, what it named before."""
+    promotion: Promotion | None = None
 
-    def settled_on(self, champion: str | None) -> bool:
-        """Whether this is all that can be made of the registry's champion: it serves, or there is none."""
-        if champion is None:
-            return self.served is None and self.refused is not None and not self.refused.version
-        return self.served is not None and self.served.version == champion and self.refused is None
+    def served(self, version: str | None) -> ServedVersion | None:
+        """The version, if it is served."""
+        found = self.versions.get(version) if version is not None else None
+        return found if isinstance(found, ServedVersion) else None
+
+    @property
+    def champion(self) -> str:
+        """The version that answers where none is named; empty if there is none."""
+        return self.answering.get(CHAMPION, "")
+
+    def number(self, alias: str) -> str:
+        """The version that answers for the alias, or that is to; empty if there is none."""
+        return self.answering.get(alias) or self.aliases.get(alias, "")
+
+    def missing(self) -> list[str]:
+        """The versions that are to be loaded, the champion first; those that were refused are among them.
+
+        What was evicted is not, unless it is champion now.
+        """
+        absent = {version: self.versions.get(version, Absent("")) for version in desired(self.aliases, self.orders)}
+        return [
+            version
+            for version, each in absent.items()
+            if isinstance(each, Absent) and (not each.evicted or version == self.aliases.get(CHAMPION))
+        ]
+
+    def aligned(self) -> "Entry":
+        """The entry without what nobody asks for any more, and with each alias at its version if that is served."""
+        answering = {}
+        for alias, version in self.aliases.items():
+            now = next((each for each in (version, self.answering.get(alias)) if self.served(each)), None)
+            if now is not None and not self.orders.off and now not in self.orders.unloaded:
+                answering[alias] = now
+        kept = {*desired(self.aliases, self.orders), *answering.values()}
+        versions = {version: each for version, each in self.versions.items() if version in kept}
+        gone = self.versions.keys() if self.orders.off else self.orders.unloaded
+        return replace(self, answering=answering, versions=versions | dict.fromkeys(gone, Absent(UNLOADED)))
+
+    def described(self, version: str) -> str:
+        """What a served version is served for: its aliases, and who promoted it when."""
+        names = []
+        for alias in sorted(self.answering, key=lambda alias: (alias != CHAMPION, alias)):
+            if self.answering[alias] == version:
+                named = self.aliases[alias]
+                names.append(alias if named == version else f"{alias} until version {named} is loaded")
+        if version in self.orders.pinned:
+            names.append("pinned")
+        promotion = self.promotion
+        if promotion is not None and promotion.at and version == self.champion == promotion.version:
+            names.append(f"promoted {promotion.at} by {promotion.by}")
+        return ", ".join(names)
 
 
 @dataclass(frozen=True)
 class IndexRow:
-    """One line of the repository index."""
+    """One line of the repository index; the version is empty where no version of the model is known."""
 
     name: str
     version: str
-    state: Literal["READY", "UNAVAILABLE"]
+    state: State
     reason: str
 
 
 class Repository:
-    """Models by name. A swap is one assignment between two requests, so no request can see half of it."""
+    """Models by name. A swap is one assignment between two requests."""
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
+        self._leaving: WeakSet[ServedVersion] = WeakSet()
         self.generation = 0
         """Grows with each change; who remembers what `find` said compares it."""
+        self.asked: Callable[[str, str], object] = _nobody
+        """Told which evicted version, by model and number, a request asks for, in the request's thread."""
 
-    def find(self, name: str, version: str) -> ServedVersion:
-        """What answers for `version` of `name`; the empty version is the champion.
+    def find(self, name: str, version: str, alias: str = "") -> ServedVersion:
+        """What answers for a version of a model, which comes back if it was evicted; may be called in any thread.
 
-        Raises InvalidRequestError (the version is no integer), UnknownModelError, UnknownVersionError or
-        ModelNotReadyError.
+        It is named by number, by alias (`name@alias` does it too), or not at all: the champion.
+        Raises InvalidRequestError, UnknownModelError, UnknownVersionError, UnknownAliasError or ModelNotReadyError.
         """
-        if version and not re.fullmatch(r"[0-9]{1,18}", version):
-            raise InvalidRequestError("model_version", "an integer, or empty for the champion", repr(version[:64]))
-        entry = self._entries.get(name)
-        if entry is None:
-            raise UnknownModelError(name[:256])
-        served, refused = entry.served, entry.refused
-        if served is not None and (not version or int(version) == int(served.version)):
-            return served
-        if refused is not None and (served is None or (version and version == refused.version)):
-            raise ModelNotReadyError(name, refused.reason)
-        raise UnknownVersionError(name, version, served.version if served else "")
+        name, number, found = self._resolve(name, version, alias)
+        if isinstance(found, ServedVersion):
+            return found
+        if found.evicted:
+            self.asked(name, number)
+        raise ModelNotReadyError(name, COMING_BACK if found.evicted else found.reason)
+
+    def is_ready(self, name: str, version: str, alias: str = "") -> bool:
+        """Whether something answers. Raises as `find`, but for ModelNotReadyError."""
+        return isinstance(self._resolve(name, version, alias)[2], ServedVersion)
 
     def known(self) -> dict[str, Entry]:
         """A copy of the entries by model name."""
         return dict(self._entries)
 
-    def served(self) -> list[ServedVersion]:
-        """All that answers, by model name."""
-        return [entry.served for _, entry in sorted(self._entries.items()) if entry.served is not None]
+    def entry(self, name: str) -> Entry:
+        """The model's entry; an empty one if it is not known."""
+        return self._entries.get(name, Entry())
+
+    def follow(self, name: str, aliases: Mapping[str, str]) -> None:
+        """The registry says this of the model."""
+        self._put(name, replace(self.entry(name), aliases=dict(aliases)))
+
+    def order(self, name: str, orders: Orders) -> None:
+        """An operator wants this of the model."""
+        self._put(name, replace(self.entry(name), orders=orders))
 
     def swap(self, served: ServedVersion) -> None:
-        """`served` answers from now on."""
-        self._entries[served.name] = Entry(served, None)
-        self.generation += 1
+        """The version is loaded: it answers from now on for what names it, and counts as used just now."""
+        self._set(served.name, served.version, replace(served, loaded_s=time.monotonic()))
+
+    def begin(self, name: str, version: str) -> None:
+        """The version is being loaded; why it was refused before stays to be read."""
+        found = self.entry(name).versions.get(version)
+        before = found.reason if isinstance(found, Absent) and found.reason not in {UNLOADED, EVICTED} else LOADING
+        self._set(name, version, Absent(before, "LOADING"))
 
     def refuse(self, name: str, version: str, reason: str) -> None:
-        """`version` cannot be served; what answered before goes on."""
-        before = self._entries.get(name, Entry(None, None))
-        self._entries[name] = replace(before, refused=Refusal(version, reason))
+        """The version cannot be served; what answered before goes on."""
+        self._set(name, version, Absent(reason))
 
-    def clear_refusal(self, name: str) -> None:
-        """The served version is the champion (again): nothing is wrong with the model."""
-        self._entries[name] = replace(self._entries[name], refused=None)
+    def evict(self, name: str, version: str) -> None:
+        """The version leaves to make room, until a request asks for it."""
+        self._set(name, version, Absent(EVICTED, evicted=True))
 
-    def retire(self, name: str, reason: str) -> None:
-        """The model stays known, but nothing answers for it."""
-        self._entries[name] = Entry(None, Refusal("", reason))
-        self.generation += 1
+    def wake(self, name: str, version: str = "") -> bool:
+        """The version, or each version of the model, is missed if it was evicted; whether one was."""
+        versions = self.entry(name).versions.items()
+        evicted = [number for number, each in versions if isinstance(each, Absent) and each.evicted]
+        woken = [number for number in evicted if version in ("", number)]
+        for number in woken:
+            self.begin(name, number)
+        return bool(woken)
+
+    def note(self, name: str, promotion: Promotion) -> None:
+        """Who promoted a version of the model, and when."""
+        self._put(name, replace(self.entry(name), promotion=promotion))
 
     def forget(self, name: str) -> None:
         """The model is no longer registered."""
         self._entries.pop(name, None)
         self.generation += 1
 
+    def residents(self) -> list[Resident]:
+        """The served versions as the memory budget sees them."""
+        return [
+            Resident(each.name, each.version, each.memory_bytes, each.used_s, each.version == entry.champion)
+            for entry in self._entries.values()
+            for each in entry.versions.values()
+            if isinstance(each, ServedVersion)
+        ]
+
+    def served(self, name: str = "") -> list[ServedVersion]:
+        """All versions that answer, of the model or of every one, by name and number. Raises UnknownModelError."""
+        if name and name not in self._entries:
+            raise UnknownModelError(name[:256])
+        entries = [self._entries[name]] if name else [entry for _, entry in sorted(self._entries.items())]
+        versions = [
+            each for entry in entries for _, each in sorted(entry.versions.items(), key=lambda one: int(one[0]))
+        ]
+        return [each for each in versions if isinstance(each, ServedVersion)]
+
     def index(self) -> Iterator[IndexRow]:
-        """A row for each served and each refused version, by model name."""
+        """A row for each known version, by model name and number."""
         for name, entry in sorted(self._entries.items()):
-            if entry.served is not None:
-                yield IndexRow(name, entry.served.version, "READY", "")
-            if entry.refused is not None:
-                yield IndexRow(name, entry.refused.version, "UNAVAILABLE", entry.refused.reason)
+            leaving = {each.version for each in self._leaving if each.name == name and not each.batcher.idle}
+            versions = entry.versions.keys() | leaving
+            for version in sorted(versions, key=int):
+                if entry.served(version) is None and version in leaving:
+                    yield IndexRow(name, version, "UNLOADING", LEAVING)
+                else:
+                    yield _row(name, version, entry)
+            if not versions:
+                yield IndexRow(name, "", "UNAVAILABLE", UNLOADED if entry.orders.off else NO_CHAMPION)
+
+    def _resolve(self, name: str, version: str, alias: str) -> tuple[str, str, ServedVersion | Absent]:
+        """Name and number of what is asked for, and what there is of it."""
+        if version and not VERSION.fullmatch(version):
+            raise InvalidRequestError("model_version", "an integer, or empty for the champion", repr(version[:64]))
+        if name not in self._entries:
+            name, alias = _split(name, alias)
+        if version and alias:
+            raise InvalidRequestError("model_version", f"none beside the alias {alias[:256]!r}", version)
+        entry = self._entries.get(name)
+        if entry is None:
+            raise UnknownModelError(name[:256])
+        number = str(int(version)) if version else entry.number(alias or CHAMPION)
+        found = entry.versions.get(number)
+        if found is not None:
+            return name, number, found
+        if entry.orders.off:
+            return name, number, Absent(UNLOADED)
+        if version:
+            raise UnknownVersionError(name, number, entry.champion)
+        if alias and not number:
+            raise UnknownAliasError(name, alias[:256], tuple(sorted(entry.aliases)))
+        return name, number, Absent(LOADING if number else NO_CHAMPION)
+
+    def _set(self, name: str, version: str, what: ServedVersion | Absent) -> None:
+        entry = self.entry(name)
+        self._put(name, replace(entry, versions={**entry.versions, version: what}))
+
+    def _put(self, name: str, entry: Entry) -> None:
+        before, after = self.entry(name), entry.aligned()
+        self._entries[name] = after
+        self.generation += 1
+        for version, each in before.versions.items():
+            if isinstance(each, ServedVersion) and after.versions.get(version) is not each:
+                self._leaving.add(each)
+
+
+def _nobody(name: str, version: str) -> None:
+    """Nobody follows the registry yet."""
+
+
+def _row(name: str, version: str, entry: Entry) -> IndexRow:
+    found = entry.versions[version]
+    if isinstance(found, ServedVersion):
+        return IndexRow(name, version, "READY", entry.described(version))
+    return IndexRow(name, version, found.state, found.reason)
+
+
+def _split(name: str, alias: str) -> tuple[str, str]:
+    """Model and alias of `name@alias`."""
+    model, _, named = name.rpartition("@")
+    if not model or not named:
+        return name, alias
+    if alias:
+        raise InvalidRequestError("model_name", f"no alias beside the parameter alias={alias[:256]}", name[:256])
+    return model, named

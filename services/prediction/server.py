@@ -7,18 +7,20 @@ from contextlib import suppress
 from pipelines.registry.package import Package
 from services.prediction.batcher import Batcher
 from services.prediction.budget import Budget
-from services.prediction.cache import CachedSource, Registry
+from services.prediction.cache import CachedSource
 from services.prediction.calls import DEFAULT_PRIORITY, LOWEST_PRIORITY
 from services.prediction.configuration import Scheduling
 from services.prediction.data_plane import DataPlane
+from services.prediction.eviction import estimated_bytes
 from services.prediction.follower import Follower
+from services.prediction.loading import Loading
 from services.prediction.metrics import Metrics, VersionMetrics
 from services.prediction.model import LoadedModel, load
 from services.prediction.pb import open_inference_pb2_grpc as pb_grpc
 from services.prediction.repository import Repository, ServedVersion
 from services.prediction.servicer import POLICY, Servicer
 from services.prediction.settings import Settings
-from services.prediction.sources import Memory, NoMemory, VersionSource
+from services.prediction.sources import Registry, Source, UncachedSource
 from services.prediction.streaming import Streams
 from services.prediction.transport import make_front
 from services.rpc.access import AuthorizationInterceptor
@@ -86,11 +88,12 @@ def build(settings: Settings, registry: Registry) -> PredictionServer:
     def load_version(name: str, version: str, package: Package) -> ServedVersion:
         model = load(name, version, package, settings.threads, settings.max_batch_size)
         counts = metrics.of_version(name, version)
-        batcher = _batcher(settings, model, counts, budget)
-        return ServedVersion(name, version, package.manifest, batcher, counts)
+        batcher, memory_bytes = _batcher(settings, model, counts, budget), estimated_bytes(len(package.model))
+        return ServedVersion(name, version, package.manifest, batcher, counts, memory_bytes)
 
-    source, memory = _with_cache(settings, registry, metrics)
-    follower = Follower(source, memory, repository, load_version, metrics, settings.poll_interval_s)
+    source, poll_interval_s = _source(settings, registry, metrics), settings.poll_interval_s
+    loading = Loading(repository, load_version, metrics, poll_interval_s, settings.memory_max_bytes)
+    follower = Follower(source, repository, loading, metrics, poll_interval_s, settings.models)
     plane = DataPlane(repository, follower)
     interceptors = [StatusInterceptor(), AuthorizationInterceptor(authorizer)]
     front = make_front(settings, plane, authorizer)
@@ -121,8 +124,7 @@ def _scheduling(settings: Settings) -> Scheduling:
     )
 
 
-def _with_cache(settings: Settings, registry: Registry, metrics: Metrics) -> tuple[VersionSource, Memory]:
+def _source(settings: Settings, registry: Registry, metrics: Metrics) -> Source:
     if settings.cache_dir is None:
-        return registry, NoMemory()
-    cached = CachedSource(registry, settings.cache_dir, settings.cache_max_bytes, metrics)
-    return cached, cached
+        return UncachedSource(registry, settings.model_max_bytes)
+    return CachedSource(registry, settings.model_max_bytes, settings.cache_dir, settings.cache_max_bytes, metrics)

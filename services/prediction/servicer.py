@@ -13,12 +13,11 @@ from services.prediction.codec import Inference, decode, encode, takes_long
 from services.prediction.configuration import Scheduling, model_config
 from services.prediction.data_plane import DataPlane
 from services.prediction.description import model_metadata, repository_index, statistics
-from services.prediction.options import options_of
+from services.prediction.options import alias_of, options_of, version_of
 from services.prediction.pb import open_inference_pb2 as pb
 from services.prediction.pb import open_inference_pb2_grpc as pb_grpc
 from services.prediction.streaming import Streams
 from services.rpc.authorization import Policy
-from services.rpc.errors import InvalidRequestError
 from services.rpc.status import Context
 
 if TYPE_CHECKING:
@@ -114,22 +113,22 @@ class Servicer(pb_grpc.GRPCInferenceServiceServicer):
     async def RepositoryModelLoad(
         self, request: pb.RepositoryModelLoadRequest, context: Context
     ) -> pb.RepositoryModelLoadResponse:
-        """Serve the champion of the registry now."""
-        if request.parameters:
-            raise InvalidRequestError("parameters", "none: models come from the registry", f"{len(request.parameters)}")
-        await self._plane.load(request.model_name)
+        """Serve what the registry's aliases name now, or the parameter `version` besides."""
+        version = version_of(request.parameters, also=())
+        await self._plane.load(request.model_name, version)
         return pb.RepositoryModelLoadResponse()
 
     @override
     async def RepositoryModelUnload(
         self, request: pb.RepositoryModelUnloadRequest, context: Context
     ) -> pb.RepositoryModelUnloadResponse:
-        """Serve nothing of the model."""
-        await self._plane.unload(request.model_name)
+        """Serve nothing of the model, or not the version that the parameter names."""
+        version = version_of(request.parameters, also=("unload_dependents",))
+        await self._plane.unload(request.model_name, version)
         return pb.RepositoryModelUnloadResponse()
 
     async def _infer(self, request: pb.ModelInferRequest, remaining_s: float | None) -> pb.ModelInferResponse:
-        with self._plane.request(request.model_name, request.model_version) as served:
+        with self._plane.request(request.model_name, request.model_version, alias_of(request)) as served:
             options = options_of(request)
             inference = await self._decode(request, served.manifest)
             deadline_s = options.deadline_s(remaining_s)

@@ -20,6 +20,11 @@ class Settings(HostSettings):
     )
     threads: int = Field(default=1, ge=1, le=256, description="onnxruntime threads inside one operator.")
     poll_interval_s: float = Field(default=2.0, gt=0, description="Seconds between two looks at the registry.")
+    models: str = Field(default="*", min_length=1, description="Models to serve: patterns such as digits-*,wine.")
+    memory_max_bytes: int = Field(
+        default=0, ge=0, description="Most memory of loaded versions, estimated; 0: no limit."
+    )
+    model_max_bytes: int = Field(default=2 * 2**30, ge=1, description="Largest version that is downloaded, all files.")
     max_batch_size: int = Field(default=64, ge=1, description="Most rows that separate requests share one run with.")
     max_queue_delay_us: int = Field(
         default=0, ge=0, le=10**6, description="Microseconds that a batch which is not full waits for company."

@@ -1,13 +1,16 @@
 """The registry on a real store: what it lists, how the alias moves, what it refuses to fetch."""
 
+import re
 from pathlib import Path
 
 import pytest
+from mlflow.entities import FileInfo
 
 from pipelines.errors import PackageError, RegistryError
 from pipelines.home import tracking_uri
+from pipelines.registry import model_registry
 from pipelines.registry.model_registry import REASON_TAG, ModelRegistry
-from pipelines.registry.promotion import Champion
+from pipelines.registry.promotion import Champion, Promotion
 from tests.integration.pipelines.conftest import History
 from tests.integration.pipelines.jobs import MODEL, Home
 from tests.integration.prediction.store import Store
@@ -32,6 +35,60 @@ def test_champions_are_listed_for_all_models_beyond_a_page(store: Store) -> None
     assert len(champions) == 121
     assert champions["digits"] == "1"
     assert champions["empty-119"] is None
+
+
+def test_aliases_are_listed_by_model(store: Store) -> None:
+    for _ in range(2):
+        store.promote("digits")
+    store.client.create_registered_model("empty")
+    store.client.set_registered_model_alias("digits", "challenger", "1")
+    assert store.registry.aliases() == {"digits": {"champion": "2", "challenger": "1"}, "empty": {}}
+
+
+def test_who_promoted_a_version_and_when_is_recorded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("getpass.getuser", lambda: "ann")
+    for _ in range(2):
+        store.promote("digits")
+    promotion = store.registry.promotion("digits", "2")
+    assert (promotion.version, promotion.by) == ("2", "ann")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\dZ", promotion.at)
+    store.register("digits")
+    assert store.registry.promotion("digits", "3") == Promotion("3")
+    monkeypatch.setattr("getpass.getuser", lambda: "bob")
+    store.registry.rollback("digits")
+    assert store.registry.promotion("digits", "1").by == "bob"
+
+
+def test_a_user_without_a_name_can_promote(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    store.promote("digits")
+    assert store.registry.promotion("digits", "1").by == "an unnamed user"
+
+
+def test_a_version_over_the_size_limit_is_refused_before_the_download(store: Store, tmp_path: Path) -> None:
+    store.register("digits")
+    folder = store.artifact("digits", "1", "")
+    (folder / "plots").mkdir()
+    (folder / "plots" / "loss.png").write_bytes(b"0" * 1000)
+    size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    assert store.registry.size_bytes("digits", "1") == size_bytes
+    with pytest.raises(PackageError, match=f"its files are {size_bytes} bytes, the limit is {size_bytes - 1}"):
+        store.registry.fetch("digits", "1", tmp_path / "download", size_bytes - 1)
+    assert not (tmp_path / "download").exists()
+    store.registry.fetch("digits", "1", tmp_path / "download", size_bytes)
+
+
+def test_without_sizes_the_limit_holds_after_the_download(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_registry, "list_artifacts", lambda **_: [FileInfo("model.onnx", False, None)])
+    store.register("digits")
+    assert store.registry.size_bytes("digits", "1") is None
+    with pytest.raises(PackageError, match="the limit is 100"):
+        store.registry.fetch("digits", "1", tmp_path, 100)
 
 
 def test_versions_are_listed_newest_first(history: History) -> None:

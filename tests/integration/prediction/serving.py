@@ -14,11 +14,11 @@ import grpc
 import numpy as np
 from grpc_health.v1 import health_pb2
 
-from services.prediction.cache import Registry
 from services.prediction.pb import open_inference_pb2 as pb
 from services.prediction.pb.open_inference_pb2_grpc import GRPCInferenceServiceStub
 from services.prediction.server import PredictionServer, build
 from services.prediction.settings import Settings
+from services.prediction.sources import Registry
 from tests.unit.prediction.graphs import FloatArray
 
 if TYPE_CHECKING:
@@ -45,9 +45,16 @@ class Serving:
         return [(row.name, row.version, row.state) for row in answer.models]
 
     async def reason(self, model: str, version: str) -> str:
-        """Why the index says that the version is unavailable; empty if it does not list it."""
-        answer = await self.stub.RepositoryIndex(pb.RepositoryIndexRequest())
-        return "".join(row.reason for row in answer.models if (row.name, row.version) == (model, version))
+        """Why the index says that the version is not served; empty if it is, or is not listed."""
+        rows = (await self.stub.RepositoryIndex(pb.RepositoryIndexRequest())).models
+        return "".join(
+            row.reason for row in rows if (row.name, row.version) == (model, version) and row.state != "READY"
+        )
+
+    async def described(self, model: str, version: str) -> str:
+        """What the index says that the version is served for; empty if it is not served."""
+        rows = (await self.stub.RepositoryIndex(pb.RepositoryIndexRequest())).models
+        return "".join(row.reason for row in rows if (row.name, row.version, row.state) == (model, version, "READY"))
 
     async def load(self, model: str, metadata: Metadata = ()) -> None:
         """Ask the server to read the model's champion now."""

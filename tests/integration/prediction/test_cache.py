@@ -210,12 +210,12 @@ async def test_a_folder_that_cannot_be_written_costs_the_cache_only(
     assert len(told) == 1
 
 
-async def test_nonsense_among_the_champions_is_passed_over(
+async def test_nonsense_among_what_served_is_passed_over(
     store: Store, cache_dir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store.promote("digits")
     await served_once(store, cache_dir)
-    (cache_dir / "champions" / "nonsense.json").write_text("{")
+    (cache_dir / "served" / "nonsense.json").write_text("{")
     with store.away():
         async with serving(store.registry, cache_dir=cache_dir) as it:
             assert await it.index() == [("digits", "1", "READY")]

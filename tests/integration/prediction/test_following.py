@@ -12,6 +12,7 @@ from onnx import ModelProto
 
 from pipelines.registry.manifest import Manifest
 from pipelines.registry.package import Golden
+from services.prediction.repository import LOADING
 from tests.integration.prediction.serving import (
     ROW,
     Serving,
@@ -135,7 +136,7 @@ async def test_a_wrong_version_is_refused_and_the_old_one_serves(
 
 
 async def is_refused(it: Serving, model: str, version: str) -> bool:
-    return bool(await it.reason(model, version))
+    return await it.reason(model, version) not in {"", LOADING}
 
 
 async def test_a_mended_version_is_taken_by_a_later_attempt(store: Store) -> None:
@@ -180,7 +181,7 @@ async def test_the_registry_goes_away_and_comes_back(store: Store, caplog: pytes
         store.promote("digits", SCALES["2"])
         await eventually(lambda: serves(it, "digits", "2"))
     told = [record for record in caplog.records if "cannot be reached" in record.getMessage()]
-    assert [record.name for record in told].count("services.prediction.follower") == 1
+    assert [record.name for record in told].count("services.prediction.looks") == 1
 
 
 async def logged(caplog: pytest.LogCaptureFixture, text: str) -> bool:

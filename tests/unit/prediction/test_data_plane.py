@@ -1,44 +1,20 @@
 import asyncio
-from pathlib import Path
 
 import pytest
 
-from pipelines.errors import RegistryError
-from pipelines.registry.package import Package
-from services.prediction.batcher import Batcher
-from services.prediction.budget import Budget
 from services.prediction.data_plane import DataPlane
-from services.prediction.errors import UnknownModelError
-from services.prediction.follower import Follower
-from services.prediction.metrics import Metrics
-from services.prediction.model import load
-from services.prediction.repository import Repository, ServedVersion
-from services.prediction.sources import NoMemory
+from services.prediction.errors import StartingError
+from services.prediction.repository import Repository
 from services.rpc.errors import StoppingError
-from tests.unit.prediction.graphs import manifest, package
-
-
-class Away:
-    """A registry that is away."""
-
-    def champions(self) -> dict[str, str | None]:
-        raise RegistryError("away")
-
-    def fetch(self, model: str, version: str, directory: Path) -> Package:
-        raise RegistryError(f"cannot fetch {model} {version} into {directory}")
+from tests.unit.prediction.planes import plane_over, served
 
 
 @pytest.fixture
 def plane() -> DataPlane:
-    metrics, repository = Metrics(), Repository()
-
-    def load_version(name: str, version: str, fetched: Package) -> ServedVersion:
-        counts = metrics.of_version(name, version)
-        batcher = Batcher(load(name, version, fetched, 1, 4), counts, Budget(2**20), 4, 4)
-        return ServedVersion(name, version, manifest(name), batcher, counts)
-
-    repository.swap(load_version("digits", "1", package("digits")))
-    return DataPlane(repository, Follower(Away(), NoMemory(), repository, load_version, metrics, 60))
+    repository = Repository()
+    repository.follow("digits", {"champion": "1"})
+    repository.swap(served("digits", "1"))
+    return plane_over(repository)
 
 
 async def test_draining_refuses_the_new_and_waits_for_those_under_way(plane: DataPlane) -> None:
@@ -67,6 +43,12 @@ async def test_a_failed_request_is_counted_and_is_under_way_no_more(plane: DataP
 async def test_ready(plane: DataPlane) -> None:
     assert not plane.ready, "the registry was not read yet"
     assert plane.model_ready("digits", "1")
-    with pytest.raises(UnknownModelError):
+    with pytest.raises(StartingError):
         plane.model_ready("other", "")
     assert [row.name for row in plane.index(ready_only=True)] == ["digits"]
+
+
+async def test_what_is_not_there_before_the_registry_was_read_may_be_soon(plane: DataPlane) -> None:
+    with pytest.raises(StartingError):
+        plane.find("other", "")
+    assert plane.find("digits", "").version == "1"

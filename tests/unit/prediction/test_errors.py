@@ -12,8 +12,10 @@ Code = grpc.StatusCode
 EXAMPLES: dict[CallError, grpc.StatusCode] = {
     errors.UnknownModelError("digits"): Code.NOT_FOUND,
     errors.UnknownVersionError("digits", "7", "1"): Code.NOT_FOUND,
+    errors.UnknownAliasError("digits", "best", ("champion",)): Code.NOT_FOUND,
     errors.ModelNotReadyError("digits", "no champion"): Code.UNAVAILABLE,
     errors.RegistryAwayError(): Code.UNAVAILABLE,
+    errors.StartingError(): Code.UNAVAILABLE,
     errors.QueueFullError("digits", 8): Code.RESOURCE_EXHAUSTED,
     errors.MemoryFullError(2**28): Code.RESOURCE_EXHAUSTED,
     errors.TooManyStreamsError(2): Code.RESOURCE_EXHAUSTED,

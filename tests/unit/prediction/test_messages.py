@@ -6,28 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.registry.manifest import Datatype, Manifest, Tensor
-from services.prediction.batcher import Batcher
-from services.prediction.budget import Budget
 from services.prediction.calls import Arrays, Run
 from services.prediction.codec import decode, encode
-from services.prediction.data_plane import DataPlane
-from services.prediction.errors import UnknownModelError
+from services.prediction.errors import StartingError, UnknownVersionError
 from services.prediction.messages import MAX_HEADERS, MessageReader, id_field, varint
-from services.prediction.metrics import Metrics
-from services.prediction.model import load
 from services.prediction.pb import open_inference_pb2 as pb
-from services.prediction.repository import Repository, ServedVersion
+from services.prediction.repository import Repository
 from services.rpc.errors import InvalidRequestError, MessageTooLargeError
-from tests.unit.prediction.graphs import manifest, package
+from tests.unit.prediction.graphs import manifest
+from tests.unit.prediction.planes import plane_over, served
 
 MAX_BYTES = 100_000
 OUTPUTS: Arrays = {"probabilities": np.arange(16, dtype=np.float32).reshape(8, 2), "class_index": np.arange(8)}
-
-
-def served(name: str, version: str, described: Manifest | None = None) -> ServedVersion:
-    counts = Metrics().of_version(name, version)
-    batcher = Batcher(load(name, version, package(name), 1, 4), counts, Budget(2**20), 4, 4)
-    return ServedVersion(name, version, described or manifest(name), batcher, counts)
 
 
 class Setup:
@@ -35,8 +25,10 @@ class Setup:
 
     def __init__(self, described: Manifest | None = None) -> None:
         self.repository = Repository()
+        self.repository.follow("digits", {"champion": "1"})
+        self.repository.follow("digits", {"champion": "1"})
         self.repository.swap(served("digits", "1", described))
-        self.reader = MessageReader(DataPlane(self.repository, None), 8, MAX_BYTES)  # type: ignore[arg-type] # follows nothing
+        self.reader = MessageReader(plane_over(self.repository), 8, MAX_BYTES)
         self.reader.catch_up()
 
     @property
@@ -113,7 +105,7 @@ def test_a_broken_message_is_read_as_the_codec_reads_it(data: st.DataObject) -> 
         payload[place : place + cut] = data.draw(st.binary(max_size=2))
     try:
         fresh = Setup().reader.read(bytes(payload))
-    except (InvalidRequestError, UnknownModelError) as error:
+    except (InvalidRequestError, StartingError, UnknownVersionError) as error:
         with pytest.raises(type(error)):
             setup.reader.read(bytes(payload))
         return
@@ -147,12 +139,14 @@ def test_several_inputs_are_cut_at_their_places() -> None:
 def test_a_change_of_what_is_served_empties_the_memory(it: Setup) -> None:
     payload = request().SerializeToString()
     assert it.reader.read(payload).plan.served.version == "1"
+    it.repository.follow("digits", {"champion": "2"})
+    it.repository.follow("digits", {"champion": "2"})
     it.repository.swap(served("digits", "2"))
     it.reader.catch_up()
     assert it.reader.read(payload).plan.served.version == "2"
     it.repository.forget("digits")
     it.reader.catch_up()
-    with pytest.raises(UnknownModelError):
+    with pytest.raises(StartingError):
         it.reader.read(payload)
 
 

@@ -9,6 +9,7 @@ from pipelines.errors import PackageError
 from pipelines.registry.manifest import Tensor
 from services.prediction.errors import InferenceFailedError
 from services.prediction.model import LoadedModel, load
+from tests.unit.prediction.foreign import LOCATIONS, PLACES, custom_operator, external_data
 from tests.unit.prediction.graphs import (
     CLASS_INDEX,
     FATAL,
@@ -108,3 +109,25 @@ def test_rows_must_come_out_as_they_went_in() -> None:
     model = LoadedModel("m", "1", replace(package("m"), model=graph.SerializeToString()), threads=1)
     with pytest.raises(InferenceFailedError, match=r"3 rows went in, output 'class_index' is \[2\]"):
         model.run({"features": GOLDEN_ROWS})
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("location", LOCATIONS)
+def test_a_graph_reads_no_file(place: str, location: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "working" / "directory"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    for path in (folder / "weights.bin", tmp_path / "weights.bin"):
+        path.write_bytes(np.ones(3, np.float32).tobytes())
+    graph = external_data(place, location.format(tmp_path=tmp_path))
+    with pytest.raises(PackageError, match="the graph cannot be opened"):
+        LoadedModel("digits", "1", replace(package("digits"), model=graph), threads=1)
+
+
+@pytest.mark.parametrize(
+    "domain", ["custom.ops", "ai.onnx.contrib", "org.pytorch.aten", "com.microsoft.experimental", "ai.onnx.training"]
+)
+def test_a_graph_brings_no_operators(domain: str) -> None:
+    with pytest.raises(PackageError, match="the graph cannot be opened") as refused:
+        LoadedModel("digits", "1", replace(package("digits"), model=custom_operator(domain)), threads=1)
+    assert domain in str(refused.value)

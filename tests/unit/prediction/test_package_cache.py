@@ -22,6 +22,7 @@ ROOM_FOR_TWO = 2 * (SIZE_BYTES + 10_000)
 def download(directory: Path, seed: int, size_bytes: int = SIZE_BYTES) -> str:
     """Write a version as a registry leaves it, with a file that its manifest does not list; return its hash."""
     folder = directory / str(seed) / "model"
+    shutil.rmtree(folder, ignore_errors=True)
     (folder / "parts").mkdir(parents=True)
     (folder / MODEL_FILE).write_bytes(bytes([seed]) * size_bytes)
     (folder / "parts" / "notes.md").write_text("a file in a folder")
@@ -73,6 +74,7 @@ def test_what_is_damaged_is_not_opened_and_replaced(tmp_path: Path, damage: str)
     else:
         file.write_bytes(b"\x02" * SIZE_BYTES if damage == "altered" else b"")
     assert cache.open(hashed) is None
+    download(tmp_path, 1)
     cache.add(hashed, tmp_path / "1", kept=())
     assert cache.open(hashed) is not None
 
@@ -127,7 +129,9 @@ def test_servers_that_share_a_folder_do_not_disturb_each_other(tmp_path: Path) -
             seed = turn % len(hashes)
             package = cache.open(hashes[seed])
             if package is None:
-                cache.add(hashes[seed], tmp_path / str(seed), kept=())
+                place = tmp_path / threading.current_thread().name
+                assert download(place, seed) == hashes[seed]
+                cache.add(hashes[seed], place, kept=())
             else:
                 assert sha256(package.model) == package.manifest.files[MODEL_FILE]
                 opened += 1
@@ -146,6 +150,30 @@ def test_what_a_killed_server_left_half_written_goes(tmp_path: Path) -> None:
     for name, age_s in [("old", ABANDONED_S + 60), ("new", 60.0)]:
         (partial / name / "model").mkdir(parents=True)
         os.utime(partial / name, (time.time() - age_s,) * 2)
-    hashed = download(tmp_path, 1)
-    cache_in(tmp_path / "cache").add(hashed, tmp_path / "1", kept=())
+    assert cache_in(tmp_path / "cache").reserve(0, kept=())
     assert {path.name for path in partial.iterdir()} == {"new"}
+
+
+def test_room_is_made_before_the_download(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "cache"
+    cache = cache_in(folder, ROOM_FOR_TWO)
+    first, second = (download(tmp_path, seed) for seed in range(2))
+    for age_s, hashed, seed in [(300, first, 0), (200, second, 1)]:
+        cache.add(hashed, tmp_path / str(seed), kept=())
+        os.utime(folder / "packages" / hashed, (time.time() - age_s,) * 2)
+    assert cache.reserve(SIZE_BYTES, kept={first})
+    assert held(folder) == {first}
+    assert not cache.reserve(ROOM_FOR_TWO + 1, kept=())
+    assert "is not cached, the limit is" in caplog.text
+
+
+def test_a_full_disk_is_no_place_for_a_download(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = tmp_path / "cache"
+    cache = cache_in(folder, 2**70)
+    first = download(tmp_path, 1)
+    cache.add(first, tmp_path / "1", kept=())
+    assert not cache.reserve(2**60, kept={first})
+    assert held(folder) == {first}
+    assert not cache.reserve(2**60, kept=())
+    assert held(folder) == set(), "what is kept for convenience only goes first"
+    assert "no room for" in caplog.text
