@@ -110,10 +110,12 @@ async def is_refused(it: Serving, version: str, text: str) -> bool:
 
 
 async def test_downloads_go_beneath_the_cache_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.promote("digits", 1.0)
-    monkeypatch.setattr(tempfile, "tempdir", str(store.directory / "there" / "is" / "none"))
+    version = store.register("digits", 1.0)
     async with serving(store.registry, cache_dir=store.directory / "cache") as it:
-        await assert_answers(it, "1")
+        monkeypatch.setattr(tempfile, "tempdir", str(store.directory / "there" / "is" / "none"))
+        store.registry.promote("digits", version)
+        await eventually(lambda: serves(it, version))
+        await assert_answers(it, version)
     assert len(list((store.directory / "cache" / "packages").glob("*/model.onnx"))) == 1
     assert list((store.directory / "cache" / "partial").iterdir()) == []
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,8 @@ async def test_it_tells_what_is_served(kind: Kind, store: Store) -> None:
         assert ready == [True, True, False, False]
         assert (await ask("server_metadata")).name == "drivetrain"
         digits, waiting = await ask("index")
-        assert digits == IndexEntry("digits", "1", "READY", "")
+        assert replace(digits, reason="") == IndexEntry("digits", "1", "READY", "")
+        assert digits.reason.startswith("champion, promoted ")
         assert (waiting.state, waiting.reason) == ("UNAVAILABLE", "no version of it is champion")
         assert await ask("index", ready_only=True) == (digits,)
         model = await ask("metadata", "digits")
