@@ -18,12 +18,11 @@ from pipelines.registry.manifest import NUMPY_DTYPES, Tensor
 from services.prediction.budget import Budget
 from services.prediction.call_queue import CallQueue
 from services.prediction.calls import DEFAULT_PRIORITY, Array, Arrays, Call, Content, RowShapes, Run, split
-from services.prediction.errors import DeadlineExpiredError, QueueFullError
+from services.prediction.errors import DeadlineExpiredError, MemoryFullError, QueueFullError
 from services.prediction.metrics import BatchTimes, VersionMetrics
 from services.prediction.worker import Worker
+from services.rpc.errors import ExhaustedError
 
-QUICK_S = 0.001
-"""Seconds up to which a run may hold up other models: the hop to another thread would cost more than it saves."""
 FORGETTING = 0.9
 """How much of the expected time stays after a run that was faster."""
 
@@ -62,13 +61,9 @@ class Batcher:
         self._guard = threading.Lock()
         self._filled = threading.Condition(self._guard)
         self._working = False
-        self._expected_s = 0.0
+        self.expected_s: float = max_queue_delay_s
+        """How long the next run may take whoever does it."""
         self._worker = Worker(f"inference-{model.name}")
-
-    @property
-    def quick(self) -> bool:
-        """Whether the next batch may run in a thread that others wait for."""
-        return self._expected_s <= QUICK_S and not self._max_queue_delay_s
 
     @property
     def idle(self) -> bool:
@@ -89,29 +84,40 @@ class Batcher:
         contents = [inputs[tensor.name] for tensor in self._model.inputs]
         row_shapes = tuple(content.shape[1:] for content in contents)
         call = FutureCall(contents, row_shapes, num_rows, deadline_s, priority)
-        if self.submit(call):
+        if self.submit([call]):
             self.work_in_thread()
         return await call.outputs()
 
-    def submit(self, call: Call) -> bool:
-        """Queue a call. True if nobody works the queue: the caller must have it worked then, one way or the other.
+    def submit(self, calls: Sequence[Call]) -> bool:
+        """Queue calls, and refuse those for which there is no room.
 
-        Raises QueueFullError or MemoryFullError.
+        True if nobody works the queue: the caller must have it worked then, one way or the other.
         """
-        parts = split(call, self._max_batch_size)
         with self._guard:
-            dead = self._make_room()
-            if len(self._queue) >= self._max_queue_requests:
-                raise QueueFullError(self._model.name, self._max_queue_requests)
-            self._budget.take(call.size_bytes)
-            for part in parts:
-                self._queue.push(part)
-            was_idle, self._working = not self._working, True
+            dead = self._make_room(len(calls))
+            refused = [(call, error) for call in calls if (error := self._push(call)) is not None]
+            was_idle, self._working = not self._working, self._working or len(self._queue) > 0
             self._metrics.pending = len(self._queue)
             if self._max_queue_delay_s and self._queue.num_rows >= self._max_batch_size:
                 self._filled.notify()
         self._drop(dead)
-        return was_idle
+        for call, error in refused:
+            call.refuse(error)
+        return was_idle and self._working
+
+    def _make_room(self, num_calls: int) -> list[Call]:
+        crowded = len(self._queue) + num_calls > self._max_queue_requests
+        return self._queue.drop_dead(time.monotonic()) if crowded else []
+
+    def _push(self, call: Call) -> ExhaustedError | None:
+        """Queue a call, in parts if it is large; or why that cannot be."""
+        if len(self._queue) >= self._max_queue_requests:
+            return QueueFullError(self._model.name, self._max_queue_requests)
+        if not self._budget.take(call.size_bytes):
+            return MemoryFullError(self._budget.max_bytes)
+        for part in split(call, self._max_batch_size):
+            self._queue.push(part)
+        return None
 
     def work_in_thread(self) -> None:
         """Work the queue in the version's own thread, until it is empty."""
@@ -152,13 +158,12 @@ class Batcher:
             self._run_apart(batch, error)
             return
         ran_s = time.monotonic()
-        self._expected_s = max(ran_s - joined_s, self._expected_s * FORGETTING)
-        self._metrics.observe_batch(batch, BatchTimes(started_s, joined_s, ran_s))  # who is answered finds it counted
         start = 0
         for call in batch:
             _answer(call, run, start)
             start += call.num_rows
-        self._metrics.observe_answers(batch, time.monotonic() - ran_s)
+        self.expected_s = max(ran_s - joined_s, self.expected_s * FORGETTING, self._max_queue_delay_s)
+        self._metrics.observe_batch(batch, BatchTimes(started_s, joined_s, ran_s, time.monotonic()))
 
     def _run_apart(self, batch: Sequence[Call], error: Exception) -> None:
         """A batch failed: each call for itself, so that only the one that the model cannot bear fails."""
@@ -167,9 +172,6 @@ class Batcher:
             return
         for call in batch:
             self._run([call])
-
-    def _make_room(self) -> list[Call]:
-        return self._queue.drop_dead(time.monotonic()) if len(self._queue) >= self._max_queue_requests else []
 
     def _drop(self, calls: Sequence[Call]) -> None:
         for call in calls:

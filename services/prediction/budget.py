@@ -2,22 +2,21 @@
 
 import threading
 
-from services.prediction.errors import MemoryFullError
-
 
 class Budget:
     """A number of bytes to share; called in any thread."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes, self._taken_bytes = max_bytes, 0
+        self.max_bytes, self._taken_bytes = max_bytes, 0
         self._guard = threading.Lock()
 
-    def take(self, size_bytes: int) -> None:
-        """Raises MemoryFullError if they are not to be had."""
+    def take(self, size_bytes: int) -> bool:
+        """Whether they were to be had."""
         with self._guard:
-            if self._taken_bytes + size_bytes > self._max_bytes:
-                raise MemoryFullError(self._max_bytes)
-            self._taken_bytes += size_bytes
+            fits = self._taken_bytes + size_bytes <= self.max_bytes
+            if fits:
+                self._taken_bytes += size_bytes
+            return fits
 
     def give_back(self, size_bytes: int) -> None:
         """What was taken."""

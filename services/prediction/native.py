@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 
@@ -20,8 +20,9 @@ from services.prediction.batcher import Batcher
 from services.prediction.calls import Call, Run
 from services.prediction.flood_guard import FloodGuard
 from services.prediction.messages import MessageReader, Reading, TakesLongError
+from services.prediction.settings import Settings
 from services.prediction.worker import Worker
-from services.rpc.errors import MessageTooLargeError
+from services.rpc.errors import ExhaustedError, MessageTooLargeError
 from services.rpc.hosting import KEEPALIVE_TIME_MS, KEEPALIVE_TIMEOUT_MS, Front
 from services.rpc.status import answer_to, request_id_of
 
@@ -30,12 +31,17 @@ logger = logging.getLogger(__name__)
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
 MAX_EVENTS = 1024
 """Most events taken at a time."""
+QUICK_S, ALONE_S = 0.001, 0.003
+"""Seconds up to which the leader runs a batch itself: where other versions have their turns too, and where none has.
+The hop to another thread costs more than it saves a small model."""
+COMPANY_S = 1.0
+"""Seconds after which a version that was not asked for is no company."""
 STUCK_S = 0.02
 """Seconds after which a run that the leader does itself is taken for stuck."""
 IO_THREADS = 2
 IDLE_POLL_S = 0.005
 
-Metadata = Sequence[tuple[str, str | bytes]]
+Metadata = tuple[tuple[str, str | bytes], ...]
 Authorize = Callable[[Metadata], None]
 """Raises AccessError unless the metadata allow the call."""
 Details = tuple[Metadata, str, float | None]
@@ -47,11 +53,14 @@ Event = tuple[int, int, int, bytes | None, bytes | str | None, Details | None]
 class NativeFront(Front):
     """ModelInfer on a plaintext port; everything else goes on to the gRPC server behind it."""
 
-    def __init__(self, reader: MessageReader, authorize: Authorize, guard: FloodGuard, max_message_bytes: int) -> None:
+    def __init__(self, reader: MessageReader, authorize: Authorize, guard: FloodGuard, settings: Settings) -> None:
         self._reader, self._authorize, self._guard = reader, authorize, guard
-        self._max_message_bytes = max_message_bytes
+        self._max_message_bytes, self._busy_poll_s = settings.max_message_bytes, settings.busy_poll_us / 1e6
         self._calls: dict[int, NativeCall] = {}
         self._turns: deque[Batcher] = deque()
+        self._arrived: dict[Batcher, list[NativeCall]] = {}
+        self._last: Batcher | None = None
+        self._company_until_s = 0.0
         self._deferred: set[int] = set()
         self._slow_reads = Worker("native-slow-reads")
         self._leader: threading.Thread | None = None
@@ -106,7 +115,8 @@ class NativeFront(Front):
 
     def _refuse(self, call_id: int, error: Exception, request_id: str) -> None:
         status, text = answer_to(error, request_id)
-        logger.info("%s: %s: %s", METHOD, status.name, text, extra={"request_id": request_id})
+        if not isinstance(error, ExhaustedError):  # the metrics count these: a line each would make things worse
+            logger.info("%s: %s: %s", METHOD, status.name, text, extra={"request_id": request_id})
         self._front.fail(call_id, status.value[0], text)
 
     def _lead_anew(self) -> None:
@@ -115,19 +125,37 @@ class NativeFront(Front):
         self._leader.start()
 
     def _lead(self) -> None:
-        me, receive = threading.current_thread(), self._front.recv_batch_details
-        while self._leader is me and (events := receive(MAX_EVENTS, 0 if self._turns else None)) is not None:
+        me = threading.current_thread()
+        while self._leader is me and (events := self._receive()) is not None:
             self._reader.catch_up()
             now_s = time.monotonic()
             for event in events:
                 self._take(event, now_s)
+            for batcher, calls in self._arrived.items():
+                if batcher.submit(calls):
+                    self._turns.append(batcher)
+            self._arrived.clear()
             if self._turns:
                 self._run_turn(me)
+
+    def _receive(self) -> list[Event] | None:
+        """What has arrived; None when the port is closed.
+
+        After a call it looks again and again for a moment before it sleeps: to be woken takes as long as a small run.
+        """
+        receive = self._front.recv_batch_details
+        if self._turns:
+            return receive(MAX_EVENTS, 0)
+        until_s = time.monotonic() + self._busy_poll_s
+        while not (events := receive(MAX_EVENTS, 0)):
+            if events is None or time.monotonic() > until_s:
+                return receive(MAX_EVENTS)
+        return events
 
     def _run_turn(self, me: threading.Thread) -> None:
         """The next batch of the version whose turn it is."""
         batcher = self._turns.popleft()
-        if not batcher.quick:
+        if batcher.expected_s > (ALONE_S if self._is_alone(batcher) else QUICK_S):
             batcher.work_in_thread()
             return
         self._running_since_s = time.monotonic()
@@ -139,6 +167,13 @@ class NativeFront(Front):
         self._running_since_s = None
         if more:
             self._turns.append(batcher)
+
+    def _is_alone(self, batcher: Batcher) -> bool:
+        """Whether no other version has had a turn for a while."""
+        now_s = time.monotonic()
+        if batcher is not self._last:
+            self._last, self._company_until_s = batcher, now_s + COMPANY_S
+        return now_s > self._company_until_s
 
     async def _replace_stuck_leaders(self) -> None:
         while True:
@@ -166,7 +201,7 @@ class NativeFront(Front):
             return
         call = NativeCall(self, call_id, reading, metadata, now_s, remaining_s)
         self._calls[call_id] = call
-        self._queue(call, reading.plan.served.batcher)
+        self._arrived.setdefault(reading.plan.served.batcher, []).append(call)
 
     def _take_slowly(self, call_id: int, read: Callable[[], Reading], details: Details, now_s: float) -> None:
         """Decode in a thread of its own what would hold up the others."""
@@ -183,18 +218,9 @@ class NativeFront(Front):
             self._cancel(call_id)
             return
         self._deferred.discard(call_id)
-        self._queue(call, reading.plan.served.batcher)
-
-    def _queue(self, call: "NativeCall", batcher: Batcher) -> None:
-        try:
-            if not batcher.submit(call):
-                return
-            if threading.current_thread() is self._leader:
-                self._turns.append(batcher)
-            else:
-                batcher.work_in_thread()
-        except Exception as error:  # noqa: BLE001 - as above
-            call.refuse(error)
+        batcher = reading.plan.served.batcher
+        if batcher.submit([call]):
+            batcher.work_in_thread()
 
     def _cancel(self, call_id: int) -> None:
         self._deferred.discard(call_id)

@@ -18,6 +18,12 @@ class Settings(HostSettings):
     transport: Transport = Field(
         default="auto", description="Who takes ModelInfer: native (HTTP/2 in Rust), grpcio, or auto: the faster."
     )
+    busy_poll_us: int = Field(
+        default=200,
+        ge=0,
+        le=10**6,
+        description="Microseconds that the native transport polls before it sleeps.",
+    )
     threads: int = Field(default=1, ge=1, le=256, description="onnxruntime threads inside one operator.")
     poll_interval_s: float = Field(default=2.0, gt=0, description="Seconds between two looks at the registry.")
     models: str = Field(default="*", min_length=1, description="Models to serve: patterns such as digits-*,wine.")
