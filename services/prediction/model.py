@@ -42,7 +42,7 @@ class LoadedModel:
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
         """The outputs by name for `(rows, ...)` inputs. Raises InferenceFailedError, also if rows are lost."""
         try:
-            outputs = self._session.run(self._output_names, dict(inputs))
+            outputs = self._session.run(self._output_names, inputs)
         except Exception as error:  # onnxruntime's errors share no other base
             raise InferenceFailedError(self.name, self.version, str(error)) from error
         num_rows = next(iter(inputs.values())).shape[0]
@@ -84,6 +84,13 @@ def _warm_up(model: LoadedModel, rows: Arrays, batch_sizes: Sequence[int]) -> No
             raise PackageError(f"a batch of {size} rows: {error.reason}") from error
 
 
+def providers(available: Sequence[str]) -> list[str | tuple[str, dict[str, str]]]:
+    """What runs the graph, best first: CUDA where onnxruntime's build for it is installed, in full FP32 precision."""
+    cuda = "CUDAExecutionProvider"
+    preferred: list[str | tuple[str, dict[str, str]]] = [(cuda, {"use_tf32": "0"})] if cuda in available else []
+    return [*preferred, "CPUExecutionProvider"]
+
+
 def _open_session(content: bytes, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -95,7 +102,9 @@ def _open_session(content: bytes, threads: int) -> onnxruntime.InferenceSession:
     # Weights outside the graph would be looked for in the working directory: let it be where no file can lie.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            content, options, providers=providers(onnxruntime.get_available_providers())
+        )
     except Exception as error:  # onnxruntime's errors share no other base
         raise PackageError(f"the graph cannot be opened: {error}") from error
 

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper
 from pipelines.errors import PackageError
 from pipelines.registry.manifest import Tensor
 from services.prediction.errors import InferenceFailedError
-from services.prediction.model import LoadedModel, load
+from services.prediction.model import LoadedModel, load, providers
 from tests.unit.prediction.foreign import LOCATIONS, PLACES, custom_operator, external_data
 from tests.unit.prediction.graphs import (
     CLASS_INDEX,
@@ -131,3 +131,9 @@ def test_a_graph_brings_no_operators(domain: str) -> None:
     with pytest.raises(PackageError, match="the graph cannot be opened") as refused:
         LoadedModel("digits", "1", replace(package("digits"), model=custom_operator(domain)), threads=1)
     assert domain in str(refused.value)
+
+
+def test_cuda_runs_what_it_can_where_it_is_there() -> None:
+    assert providers(["AzureExecutionProvider", "CPUExecutionProvider"]) == ["CPUExecutionProvider"]
+    cuda = ("CUDAExecutionProvider", {"use_tf32": "0"})
+    assert providers(["CUDAExecutionProvider", "CPUExecutionProvider"]) == [cuda, "CPUExecutionProvider"]
