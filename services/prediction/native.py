@@ -18,6 +18,7 @@ from pygrpc_native import NativeGrpcFront
 
 from services.prediction.batcher import Batcher
 from services.prediction.calls import Call, Run
+from services.prediction.cores import available_cores
 from services.prediction.flood_guard import FloodGuard
 from services.prediction.messages import MessageReader, Reading, TakesLongError
 from services.prediction.settings import Settings
@@ -38,7 +39,8 @@ COMPANY_S = 1.0
 """Seconds after which a version that was not asked for is no company."""
 STUCK_S = 0.02
 """Seconds after which a run that the leader does itself is taken for stuck."""
-IO_THREADS = 2
+IO_THREADS = 1 if available_cores() <= 2 else 2
+"""Of the transport; where two cores are all, a second thread costs more than it carries."""
 IDLE_POLL_S = 0.005
 
 Metadata = tuple[tuple[str, str | bytes], ...]
@@ -59,6 +61,7 @@ class NativeFront(Front):
         self._calls: dict[int, NativeCall] = {}
         self._turns: deque[Batcher] = deque()
         self._arrived: dict[Batcher, list[NativeCall]] = {}
+        self._came_alone = False
         self._last: Batcher | None = None
         self._company_until_s = 0.0
         self._deferred: set[int] = set()
@@ -128,6 +131,7 @@ class NativeFront(Front):
         me = threading.current_thread()
         while self._leader is me and (events := self._receive()) is not None:
             self._reader.catch_up()
+            self._came_alone = len(events) == 1
             now_s = time.monotonic()
             for event in events:
                 self._take(event, now_s)
@@ -141,16 +145,17 @@ class NativeFront(Front):
     def _receive(self) -> list[Event] | None:
         """What has arrived; None when the port is closed.
 
-        After a call it looks again and again for a moment before it sleeps: to be woken takes as long as a small run.
+        After a call that came alone it polls for a moment before it sleeps: to be woken takes as long as a small run.
+        Where many come there is hardly a pause, and others need the processor.
         """
         receive = self._front.recv_batch_details
         if self._turns:
             return receive(MAX_EVENTS, 0)
         until_s = time.monotonic() + self._busy_poll_s
-        while not (events := receive(MAX_EVENTS, 0)):
-            if events is None or time.monotonic() > until_s:
-                return receive(MAX_EVENTS)
-        return events
+        while self._came_alone and time.monotonic() < until_s:
+            if events := receive(MAX_EVENTS, 0):
+                return events
+        return receive(MAX_EVENTS)
 
     def _run_turn(self, me: threading.Thread) -> None:
         """The next batch of the version whose turn it is."""

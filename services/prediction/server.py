@@ -10,6 +10,7 @@ from services.prediction.budget import Budget
 from services.prediction.cache import CachedSource
 from services.prediction.calls import DEFAULT_PRIORITY, LOWEST_PRIORITY
 from services.prediction.configuration import Scheduling
+from services.prediction.cores import available_cores, intra_op_threads
 from services.prediction.data_plane import DataPlane
 from services.prediction.eviction import estimated_bytes
 from services.prediction.follower import Follower
@@ -85,8 +86,12 @@ def build(settings: Settings, registry: Registry) -> PredictionServer:
     authorizer = Authorizer(POLICY, settings.tokens_file, settings.tls_client_ca)
     metrics, repository, budget = Metrics(), Repository(), Budget(settings.max_pending_bytes)
 
+    cores = available_cores()
+    threads = settings.threads or intra_op_threads(cores)
+    logger.info("%d cores, %d threads inside an operator", cores, threads)
+
     def load_version(name: str, version: str, package: Package) -> ServedVersion:
-        model = load(name, version, package, settings.threads, settings.max_batch_size)
+        model = load(name, version, package, threads, settings.max_batch_size)
         counts = metrics.of_version(name, version)
         batcher, memory_bytes = _batcher(settings, model, counts, budget), estimated_bytes(len(package.model))
         return ServedVersion(name, version, package.manifest, batcher, counts, memory_bytes)

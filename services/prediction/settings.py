@@ -24,7 +24,9 @@ class Settings(HostSettings):
         le=10**6,
         description="Microseconds that the native transport polls before it sleeps.",
     )
-    threads: int = Field(default=1, ge=1, le=256, description="onnxruntime threads inside one operator.")
+    threads: int = Field(
+        default=0, ge=0, le=256, description="onnxruntime threads inside one operator; 0: by the cores there are."
+    )
     poll_interval_s: float = Field(default=2.0, gt=0, description="Seconds between two looks at the registry.")
     models: str = Field(default="*", min_length=1, description="Models to serve: patterns such as digits-*,wine.")
     memory_max_bytes: int = Field(

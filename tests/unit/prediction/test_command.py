@@ -21,7 +21,7 @@ def test_help_has_an_example_and_the_variables() -> None:
     "arguments",
     [
         ["--port", "70000"],
-        ["--threads", "0"],
+        ["--threads", "-1"],
         ["--poll-interval", "soon"],
         ["--port", "9000", "--metrics-port", "9000"],
     ],

@@ -6,7 +6,7 @@ from services.prediction.settings import Settings
 
 def test_the_defaults_are_tritons_ports_on_this_machine_only() -> None:
     settings = Settings()
-    assert (settings.host, settings.port, settings.metrics_port, settings.threads) == ("127.0.0.1", 8001, 8002, 1)
+    assert (settings.host, settings.port, settings.metrics_port, settings.threads) == ("127.0.0.1", 8001, 8002, 0)
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ def test_the_defaults_are_tritons_ports_on_this_machine_only() -> None:
     [
         ("port", -1),
         ("metrics_port", 65536),
-        ("threads", 0),
+        ("threads", -1),
         ("poll_interval_s", 0),
         ("max_batch_size", 0),
         ("host", ""),
