@@ -18,11 +18,12 @@ from pipelines.outages import is_outage
 from pipelines.registry.manifest import Manifest
 from pipelines.registry.package import Package, open_package
 from pipelines.registry.promotion import Champion, Decision, Promotion, Score
+from pipelines.registry.traffic import CANARY_TAG, SHADOW_TAG, Registered, TrafficRule, rule_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 CHAMPION = "champion"
 
@@ -64,17 +65,33 @@ class ModelRegistry:
 
     def aliases(self) -> Mapping[str, Mapping[str, str]]:
         """By registered model the version that each of its aliases names. Raises RegistryError also for nonsense."""
+        return {model: found.aliases for model, found in self.models().items()}
+
+    def models(self) -> Mapping[str, Registered]:
+        """Every registered model, in one look. Raises RegistryError also for nonsense."""
         with translated("list the registered models"):
             page = self._client.search_registered_models()
             models = list(page)
             while page.token:
                 page = self._client.search_registered_models(page_token=page.token)
                 models.extend(page)
-        found = {model.name: {alias: str(version) for alias, version in model.aliases.items()} for model in models}
-        for name, aliases in found.items():
-            if not name or not all(version.isdecimal() for version in aliases.values()):
-                raise RegistryOutageError(f"cannot list the registered models: {name!r} with {aliases} is none")
+        found = {model.name: _registered(model) for model in models}
+        for name, each in found.items():
+            if not name or not all(version.isdecimal() for version in each.aliases.values()):
+                raise RegistryOutageError(f"cannot list the registered models: {name!r} with {each.aliases} is none")
         return found
+
+    def traffic(self, model: str) -> Registered:
+        """The model's traffic rule, beside the versions that it is about."""
+        with translated(f"read the traffic rule of {model!r}"):
+            return _registered(self._client.get_registered_model(model))
+
+    def set_traffic(self, model: str, rule: TrafficRule) -> None:
+        """Give the model this rule; servers follow it with their next look."""
+        shares = {CANARY_TAG: rule.canary_share, SHADOW_TAG: rule.shadow_share}
+        with translated(f"set the traffic rule of {model!r}"):
+            for tag, share in shares.items():
+                self._client.set_registered_model_tag(model, tag, f"{share:g}")
 
     def is_registered(self, model: str) -> bool:
         """Whether the registry has the model: an empty list may be nonsense, this is an answer about its name."""
@@ -250,6 +267,11 @@ def _user() -> str:
         return getpass.getuser()
     except (OSError, KeyError):  # a container's user may have no name
         return "an unnamed user"
+
+
+def _registered(model: "RegisteredModel") -> Registered:
+    aliases = {alias: str(version) for alias, version in model.aliases.items()}
+    return Registered(aliases, rule_of(model.tags))
 
 
 def _score(version: "ModelVersion") -> Score | None:

@@ -16,7 +16,7 @@ from services.cli.doctor import doctor
 from services.cli.errors import InputError
 from services.cli.jobs import cancel, jobs, resume, upload, watch
 from services.cli.predict import predict
-from services.cli.registry import models, promote, rollback, runs
+from services.cli.registry import models, promote, rollback, runs, traffic
 from services.cli.specs import init, recipes, schema
 from services.cli.token import token
 from services.cli.train import train
@@ -36,7 +36,7 @@ app = typer.Typer(
 )
 COMMANDS = (
     *(train, jobs, watch, cancel, resume, upload),
-    *(models, runs, promote, rollback),
+    *(models, runs, promote, rollback, traffic),
     *(serve, serve_training, token, predict, ui, doctor),
     *(recipes, init, schema, demo),
 )

@@ -1,4 +1,4 @@
-"""Commands on the registry: `models`, `runs`, `promote`, `rollback`."""
+"""Commands on the registry: `models`, `runs`, `promote`, `rollback`, `traffic`."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
     from pipelines.registry.model_registry import ModelRegistry, Version
+    from pipelines.registry.traffic import Registered
 
 Model = Annotated[str, typer.Argument(help="Name of the registered model.")]
 
@@ -91,6 +92,63 @@ def rollback(model: Model) -> None:
     _require_known(model, registry)
     left, restored = registry.rollback(model)
     Console().print(f"{model}: back from version {left} to version {restored}", highlight=False, soft_wrap=True)
+
+
+def traffic(
+    model: Model,
+    canary: Annotated[
+        str | None, typer.Option("--canary", metavar="SHARE", help="Requests that the challenger answers: 10% or 0.1.")
+    ] = None,
+    shadow: Annotated[
+        str | None, typer.Option("--shadow", metavar="SHARE", help="Answered requests that it runs too, unseen.")
+    ] = None,
+    off: Annotated[bool, typer.Option("--off", help="End both: the champion answers, alone.")] = False,
+) -> None:
+    """Show or set which share of a model's traffic goes to its challenger: the version with that alias.
+
+    Servers follow within their poll interval. Only requests that name no version are shared; those with the same
+    parameter `routing_key` go to the same version. What is not given stays as it is.
+
+    Example: drivetrain traffic digits-cnn --canary 10% --shadow 100%
+    """
+    from pipelines.registry.traffic import NO_RULE, TrafficRule
+
+    if off and (canary is not None or shadow is not None):
+        raise InputError("--off: expected it alone, came --canary or --shadow besides")
+    registry = _registry()
+    _require_known(model, registry)
+    rule = NO_RULE if off else registry.traffic(model).rule
+    if canary is not None or shadow is not None:
+        canary_share = rule.canary_share if canary is None else _share("--canary", canary)
+        rule = TrafficRule(canary_share, rule.shadow_share if shadow is None else _share("--shadow", shadow))
+    if off or canary is not None or shadow is not None:
+        registry.set_traffic(model, rule)
+    Console().print(_traffic_line(model, registry.traffic(model)), highlight=False, soft_wrap=True)
+
+
+def _share(option: str, text: str) -> float:
+    """0.1 of `10%` or `0.1`. Raises InputError."""
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise InputError(f"{option}: expected a share from 0% to 100%, such as 10% or 0.1, came {text!r}")
+    return share
+
+
+def _traffic_line(model: str, found: "Registered") -> str:
+    from pipelines.registry.traffic import CHALLENGER
+
+    rule, challenger = found.rule, found.aliases.get(CHALLENGER)
+    who = f"version {challenger} is challenger" if challenger else "no version is challenger: the champion is alone"
+    if rule.problem:
+        return f"{model}: no rule, as there is a wrong one: {rule.problem}; {who}"
+    return f"{model}: canary {_percent(rule.canary_share)}, shadow {_percent(rule.shadow_share)}; {who}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.6g}%"
 
 
 def _registry() -> "ModelRegistry":

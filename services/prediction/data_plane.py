@@ -31,22 +31,27 @@ class DataPlane:
         """Differs as soon as `find` could answer otherwise than before."""
         return self._repository.generation, self._stopping
 
-    def find(self, name: str, version: str, alias: str = "") -> ServedVersion:
-        """The version that answers a request now; may be called in any thread.
+    def find(self, name: str, version: str, alias: str = "", key: str = "") -> ServedVersion:
+        """The version that answers a request now, by the model's traffic rule; may be called in any thread.
 
-        Raises StoppingError, StartingError and whatever `Repository.find` raises.
+        Raises StoppingError, StartingError and whatever `Repository.route` raises.
         """
         if self._stopping:
             raise StoppingError
-        return self.model(name, version, alias)
+        with self._perhaps_starting():
+            return self._repository.route(name, version, alias, key)
+
+    def is_shared(self, name: str, version: str, alias: str = "") -> bool:
+        """Whether `find` may answer differently each time, though nothing changes."""
+        return self._repository.is_shared(name, version, alias)
 
     @contextmanager
-    def request(self, name: str, version: str, alias: str = "") -> Iterator[ServedVersion]:
+    def request(self, name: str, version: str, alias: str = "", key: str = "") -> Iterator[ServedVersion]:
         """The version that answers this request, counted in its metrics.
 
         Raises what `find` raises.
         """
-        served = self.find(name, version, alias)
+        served = self.find(name, version, alias, key)
         self.num_active += 1
         self._idle.clear()
         started_s = time.monotonic()

@@ -12,13 +12,14 @@ from collections.abc import Collection, Coroutine
 from contextlib import suppress
 
 from pipelines.errors import RegistryError
+from pipelines.registry.traffic import Registered
 from services.prediction.desired import desired
 from services.prediction.errors import LoadFailedError, RegistryAwayError, UnknownModelError, UnknownVersionError
 from services.prediction.loading import Get, Loading
 from services.prediction.looks import Looks
 from services.prediction.metrics import Metrics
 from services.prediction.repository import NO_CHAMPION, VERSION, Repository
-from services.prediction.sources import Aliases, Source
+from services.prediction.sources import Source
 from services.rpc.background import in_daemon_thread
 from services.rpc.errors import InvalidRequestError
 
@@ -131,17 +132,17 @@ class Follower:
     async def _settle(self, model: str, *, at_once: bool = False) -> list[LoadFailedError]:
         """Do what the last look, and the operators, ask for. Raises UnknownModelError; returns what was refused."""
         async with self._locks[model]:
-            aliases = self._looks.registered.get(model)
-            if aliases is not None:
-                failures = await self._serve(model, aliases, self._source.fetch, at_once=at_once)
+            registered = self._looks.registered.get(model)
+            if registered is not None:
+                failures = await self._serve(model, registered, self._source.fetch, at_once=at_once)
                 await self._note_promotion(model)
                 return failures
             await in_daemon_thread(self._source.forget, model)
             self._forget(model)
             raise UnknownModelError(model)
 
-    async def _serve(self, model: str, aliases: Aliases, get: Get, *, at_once: bool) -> list[LoadFailedError]:
-        self._follow(model, aliases)
+    async def _serve(self, model: str, registered: Registered, get: Get, *, at_once: bool) -> list[LoadFailedError]:
+        self._follow(model, registered)
         failures = []
         for version in self._repository.entry(model).missing():
             wanted = version in self._repository.entry(model).missing()  # it may have been unloaded meanwhile
@@ -153,13 +154,16 @@ class Follower:
         await self._remember(model)
         return failures
 
-    def _follow(self, model: str, aliases: Aliases) -> None:
-        champion = self._repository.entry(model).champion
-        self._repository.follow(model, aliases)
+    def _follow(self, model: str, registered: Registered) -> None:
+        before = self._repository.entry(model)
+        champion, rule = before.champion, registered.rule
+        self._repository.follow(model, registered.aliases, rule)
+        if rule.problem and rule != before.rule:
+            logger.warning("model %s: served without a traffic rule: %s", model, rule.problem)
         for counter in (self._metrics.loads, self._metrics.load_failures):
             counter.labels(model)  # from 0 on: a rate misses what begins at 1
         entry = self._repository.entry(model)
-        self._loading.forget(model, kept=desired(aliases, entry.orders))
+        self._loading.forget(model, kept=desired(registered.aliases, entry.orders))
         if champion and not entry.champion and not entry.orders.off:
             logger.warning("model %s: version %s retired, %s", model, champion, NO_CHAMPION)
 
@@ -190,14 +194,15 @@ class Follower:
         """
         if self._locks[model].locked():
             return False
-        entry, aliases = self._repository.known().get(model), self._looks.registered.get(model)
-        if entry is None or aliases is None or entry.aliases != aliases:
+        entry, registered = self._repository.known().get(model), self._looks.registered.get(model)
+        if entry is None or registered is None or Registered(entry.aliases, entry.rule) != registered:
             return True
         return any(self._loading.is_due(model, version) for version in entry.missing())
 
     async def _recall_unless_answered(self) -> None:
         """Serve what is remembered, if there is anything and the registry does not answer soon."""
-        remembered = self._looks.followed(await in_daemon_thread(self._source.remembered))
+        aliases = self._looks.followed(await in_daemon_thread(self._source.remembered))
+        remembered = {model: Registered(named) for model, named in aliases.items()}
         if not remembered:
             return
         if await self._answers_soon(remembered):
@@ -205,14 +210,14 @@ class Follower:
                 await in_daemon_thread(self._source.forget, model)
             return
         self._looks.registered = remembered
-        await asyncio.wait([self._begin(self._recall(model, aliases)) for model, aliases in remembered.items()])
+        await asyncio.wait([self._begin(self._recall(model, known)) for model, known in remembered.items()])
         self.synced.set()
         logger.warning("the registry is away: the versions that served last are taken out of the cache")
 
-    async def _recall(self, model: str, aliases: Aliases) -> None:
+    async def _recall(self, model: str, registered: Registered) -> None:
         async with self._locks[model]:
             if model not in self._repository.known():
-                await self._serve(model, aliases, self._source.recall, at_once=True)
+                await self._serve(model, registered, self._source.recall, at_once=True)
 
     async def _answers_soon(self, expected: Collection[str]) -> bool:
         try:

@@ -7,8 +7,9 @@ from fnmatch import fnmatchcase
 from typing import ParamSpec, TypeVar
 
 from pipelines.errors import RegistryError
+from pipelines.registry.traffic import Registered
 from services.prediction.errors import RegistryAwayError
-from services.prediction.sources import Aliases, Source
+from services.prediction.sources import Source
 from services.rpc.background import in_daemon_thread
 
 logger = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ class Looks:
         self._patterns = [pattern.strip() for pattern in models.split(",")]
         self._looking = asyncio.Lock()
         self._away = False
-        self.registered: Mapping[str, Aliases] = {}
+        self.registered: Mapping[str, Registered] = {}
         """What the last look saw."""
 
     async def take(self, expected: Collection[str]) -> None:
@@ -38,7 +39,7 @@ class Looks:
         is no registry reads like an empty one. So the registry is asked about the model by its name.
         """
         async with self._looking:
-            registered = self.followed(await self._ask(self._source.aliases))
+            registered = self.followed(await self._ask(self._source.models))
             for model in set(expected) - registered.keys():
                 if await self._ask(self._source.is_registered, model):
                     raise self._noticed_away(f"its list lacks {model!r}, which it has")
@@ -63,10 +64,10 @@ class Looks:
         self._away = True
         return RegistryAwayError()
 
-    def followed(self, registered: Mapping[str, Aliases]) -> Mapping[str, Aliases]:
+    def followed(self, registered: Mapping[str, T]) -> Mapping[str, T]:
         """Those of the models that the patterns name."""
         return {
-            model: aliases
-            for model, aliases in registered.items()
+            model: found
+            for model, found in registered.items()
             if any(fnmatchcase(model, pattern) for pattern in self._patterns)
         }

@@ -3,7 +3,8 @@
 A client sends the same header with every request of a kind (names, datatypes, shapes, options); only the id in it and
 the values behind it differ. A header's first request is decoded and checked by `codec`; what came of it is kept under
 the header's own bytes, and the next request with these bytes goes straight to its values. Nothing is assumed: length,
-header and the tags between the values must all be the same, and any change of what is served empties the memory.
+header and the tags between the values must all be the same, and any change of what is served empties the memory. Where
+a traffic rule shares requests between two versions, a header does not say who answers, and is not kept.
 """
 
 import math
@@ -18,7 +19,7 @@ from pipelines.registry.manifest import NUMPY_DTYPES, Manifest, Tensor
 from services.prediction.calls import Content, RowShapes, Run
 from services.prediction.codec import Inference, decode, encode, takes_long
 from services.prediction.data_plane import DataPlane
-from services.prediction.options import alias_of, options_of
+from services.prediction.options import alias_of, options_of, routing_key_of
 from services.prediction.pb import open_inference_pb2 as pb
 from services.prediction.repository import ServedVersion
 from services.rpc.errors import CallError, InvalidRequestError, MessageTooLargeError
@@ -123,11 +124,12 @@ class MessageReader:
 
     def _read_new(self, payload: bytes) -> Reading:
         request = parse(payload)
-        served = self._plane.find(request.model_name, request.model_version, alias_of(request))
+        asked = request.model_name, request.model_version, alias_of(request)
+        served = self._plane.find(*asked, routing_key_of(request))
         if takes_long(request, served.manifest):
             raise TakesLongError(partial(self._decode, request, served, len(payload)))
         reading = self._decode(request, served, len(payload))
-        if isinstance(reading.plan.encode, ExpressEncoder):
+        if isinstance(reading.plan.encode, ExpressEncoder) and not self._plane.is_shared(*asked):
             self._remember(payload, request, reading.plan)
         return reading
 

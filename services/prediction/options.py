@@ -49,6 +49,16 @@ def alias_of(request: pb.ModelInferRequest) -> str:
     return str(_value(request.parameters["alias"], "parameters[alias]", ("string_param",)))
 
 
+def routing_key_of(request: pb.ModelInferRequest) -> str:
+    """The parameter `routing_key`: requests that have it in common go to one version; empty where there is none.
+
+    Raises InvalidRequestError for another type than a string.
+    """
+    if "routing_key" not in request.parameters:
+        return ""
+    return str(_value(request.parameters["routing_key"], "parameters[routing_key]", ("string_param",)))
+
+
 def options_of(request: pb.ModelInferRequest) -> Options:
     """What the parameters `timeout` (microseconds; 0 is none) and `priority` (out of range is the default) say.
 

@@ -6,17 +6,20 @@ Changed in the event loop only. What is served may be found in any thread: each 
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal
 from weakref import WeakSet
 
 from pipelines.registry.manifest import Manifest
 from pipelines.registry.promotion import Promotion
+from pipelines.registry.traffic import CHALLENGER, NO_RULE, TrafficRule
 from services.prediction.batcher import Batcher
 from services.prediction.desired import CHAMPION, Orders, desired
 from services.prediction.errors import ModelNotReadyError, UnknownAliasError, UnknownModelError, UnknownVersionError
 from services.prediction.eviction import Resident
 from services.prediction.metrics import VersionMetrics
+from services.prediction.traffic import is_canary, place_of
 from services.rpc.errors import InvalidRequestError
 
 VERSION = re.compile("[0-9]{1,18}")
@@ -72,6 +75,7 @@ class Entry:
     answering: Mapping[str, str] = field(default_factory=dict)
     """The version that answers for an alias: what it names or, until that is loaded, what it named before."""
     promotion: Promotion | None = None
+    rule: TrafficRule = NO_RULE
 
     def served(self, version: str | None) -> ServedVersion | None:
         """The version, if it is served."""
@@ -160,6 +164,20 @@ class Repository:
             self.asked(name, number)
         raise ModelNotReadyError(name, COMING_BACK if found.evicted else found.reason)
 
+    def route(self, name: str, version: str, alias: str = "", key: str = "") -> ServedVersion:
+        """What answers this request: where no version is named, the challenger takes its share, by routing key.
+
+        May be called in any thread. Raises as `find`.
+        """
+        if self.is_shared(name, version, alias) and is_canary(self.entry(name).rule.canary_share, place_of(name, key)):
+            with suppress(ModelNotReadyError, UnknownAliasError):  # then the champion answers
+                return self.find(name, "", CHALLENGER)
+        return self.find(name, version, alias)
+
+    def is_shared(self, name: str, version: str, alias: str = "") -> bool:
+        """Whether champion and challenger share the requests that name this."""
+        return not version and not alias and self.entry(name).rule.canary_share > 0
+
     def is_ready(self, name: str, version: str, alias: str = "") -> bool:
         """Whether something answers. Raises as `find`, but for ModelNotReadyError."""
         return isinstance(self._resolve(name, version, alias)[2], ServedVersion)
@@ -172,9 +190,9 @@ class Repository:
         """The model's entry; an empty one if it is not known."""
         return self._entries.get(name, Entry())
 
-    def follow(self, name: str, aliases: Mapping[str, str]) -> None:
+    def follow(self, name: str, aliases: Mapping[str, str], rule: TrafficRule = NO_RULE) -> None:
         """The registry says this of the model."""
-        self._put(name, replace(self.entry(name), aliases=dict(aliases)))
+        self._put(name, replace(self.entry(name), aliases=dict(aliases), rule=rule))
 
     def order(self, name: str, orders: Orders) -> None:
         """An operator wants this of the model."""

@@ -13,7 +13,7 @@ from services.prediction.codec import Inference, decode, encode, takes_long
 from services.prediction.configuration import Scheduling, model_config
 from services.prediction.data_plane import DataPlane
 from services.prediction.description import model_metadata, repository_index, statistics
-from services.prediction.options import alias_of, options_of, version_of
+from services.prediction.options import alias_of, options_of, routing_key_of, version_of
 from services.prediction.pb import open_inference_pb2 as pb
 from services.prediction.pb import open_inference_pb2_grpc as pb_grpc
 from services.prediction.streaming import Streams
@@ -128,7 +128,8 @@ class Servicer(pb_grpc.GRPCInferenceServiceServicer):
         return pb.RepositoryModelUnloadResponse()
 
     async def _infer(self, request: pb.ModelInferRequest, remaining_s: float | None) -> pb.ModelInferResponse:
-        with self._plane.request(request.model_name, request.model_version, alias_of(request)) as served:
+        alias, key = alias_of(request), routing_key_of(request)
+        with self._plane.request(request.model_name, request.model_version, alias, key) as served:
             options = options_of(request)
             inference = await self._decode(request, served.manifest)
             deadline_s = options.deadline_s(remaining_s)

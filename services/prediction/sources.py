@@ -8,6 +8,7 @@ from typing import Protocol
 from pipelines.errors import PackageError
 from pipelines.registry.package import Package
 from pipelines.registry.promotion import Promotion
+from pipelines.registry.traffic import Registered
 
 Aliases = Mapping[str, str]
 """The version that each alias of a model names."""
@@ -16,8 +17,8 @@ Aliases = Mapping[str, str]
 class Registry(Protocol):
     """What the service asks of the model registry; every call blocks, and raises RegistryError."""
 
-    def aliases(self) -> Mapping[str, Aliases]:
-        """The aliases of every registered model."""
+    def models(self) -> Mapping[str, Registered]:
+        """Aliases and traffic rule of every registered model."""
 
     def is_registered(self, model: str) -> bool:
         """Whether the registry has the model."""
@@ -38,8 +39,8 @@ class Registry(Protocol):
 class Source(Protocol):
     """The follower's registry and its memory in one; the calls block, and may come from any thread."""
 
-    def aliases(self) -> Mapping[str, Aliases]:
-        """The aliases of every registered model. Raises RegistryError."""
+    def models(self) -> Mapping[str, Registered]:
+        """Aliases and traffic rule of every registered model. Raises RegistryError."""
 
     def is_registered(self, model: str) -> bool:
         """Whether the registry has the model. Raises RegistryError."""
@@ -69,9 +70,9 @@ class UncachedSource:
     def __init__(self, registry: Registry, max_bytes: int) -> None:
         self._registry, self._max_bytes = registry, max_bytes
 
-    def aliases(self) -> Mapping[str, Aliases]:
+    def models(self) -> Mapping[str, Registered]:
         """As the registry says now. Raises RegistryError."""
-        return self._registry.aliases()
+        return self._registry.models()
 
     def is_registered(self, model: str) -> bool:
         """As the registry says now. Raises RegistryError."""

@@ -1,10 +1,11 @@
-"""`train`, `models`, `runs`, `promote`, `rollback` on a real store."""
+"""`train`, `models`, `runs`, `promote`, `rollback`, `traffic` on a real store."""
 
 from pathlib import Path
 
 import pytest
 
 from pipelines.errors import DrivetrainError, RegistryError
+from pipelines.registry.traffic import CANARY_TAG, CHALLENGER
 from services.cli.errors import InputError
 from tests.integration.cli.commands import drivetrain
 from tests.integration.cli.conftest import MODEL, invoke
@@ -60,6 +61,23 @@ def test_promote_and_rollback_move_the_champion(store: Home) -> None:
     assert rows("models", MODEL)[1][-3:] == ["promoted", "by", "hand"]
 
 
+def test_traffic_shows_and_sets_the_rule(store: Home) -> None:
+    alone = "no version is challenger: the champion is alone"
+    for arguments, shown in [
+        ([], f"canary 0%, shadow 0%; {alone}"),
+        (["--canary", "12.5%"], f"canary 12.5%, shadow 0%; {alone}"),
+        (["--shadow", "1"], f"canary 12.5%, shadow 100%; {alone}"),
+        (["--off"], f"canary 0%, shadow 0%; {alone}"),
+    ]:
+        result = invoke("traffic", MODEL, *arguments)
+        assert (result.exit_code, result.output) == (0, f"{MODEL}: {shown}\n")
+    store.client.set_registered_model_alias(MODEL, CHALLENGER, "1")
+    store.client.set_registered_model_tag(MODEL, CANARY_TAG, "10%")
+    wrong = f"tag {CANARY_TAG}: expected a number from 0 to 1, came '10%'"
+    shown = f"{MODEL}: no rule, as there is a wrong one: {wrong}; version 1 is challenger\n"
+    assert invoke("traffic", MODEL).output == shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -68,6 +86,16 @@ def test_promote_and_rollback_move_the_champion(store: Home) -> None:
         (["promote", "nope", "1"], f"MODEL: expected one of {MODEL}, came 'nope'"),
         (["promote", MODEL, "3"], "VERSION: expected one of 1, 2, came 3"),
         (["rollback", "nope"], f"MODEL: expected one of {MODEL}, came 'nope'"),
+        (["traffic", "nope"], f"MODEL: expected one of {MODEL}, came 'nope'"),
+        (
+            ["traffic", MODEL, "--canary", "110%"],
+            "--canary: expected a share from 0% to 100%, such as 10% or 0.1, came '110%'",
+        ),
+        (
+            ["traffic", MODEL, "--shadow", "all"],
+            "--shadow: expected a share from 0% to 100%, such as 10% or 0.1, came 'all'",
+        ),
+        (["traffic", MODEL, "--off", "--canary", "0"], "--off: expected it alone, came --canary or --shadow besides"),
     ],
 )
 def test_what_is_not_there_is_named(arguments: list[str], message: str, store: Home) -> None:

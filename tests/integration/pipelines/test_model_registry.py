@@ -11,6 +11,7 @@ from pipelines.home import tracking_uri
 from pipelines.registry import model_registry
 from pipelines.registry.model_registry import REASON_TAG, ModelRegistry
 from pipelines.registry.promotion import Champion, Promotion
+from pipelines.registry.traffic import CANARY_TAG, NO_RULE, Registered, TrafficRule
 from tests.integration.pipelines.conftest import History
 from tests.integration.pipelines.jobs import MODEL, Home
 from tests.integration.prediction.store import Store
@@ -43,6 +44,20 @@ def test_aliases_are_listed_by_model(store: Store) -> None:
     store.client.create_registered_model("empty")
     store.client.set_registered_model_alias("digits", "challenger", "1")
     assert store.registry.aliases() == {"digits": {"champion": "2", "challenger": "1"}, "empty": {}}
+
+
+def test_a_traffic_rule_is_kept_with_the_model(store: Store) -> None:
+    store.promote("digits")
+    assert store.registry.traffic("digits") == Registered({"champion": "1"}, NO_RULE)
+    rule = TrafficRule(canary_share=0.125, shadow_share=1.0)
+    store.registry.set_traffic("digits", rule)
+    assert store.registry.models() == {"digits": Registered({"champion": "1"}, rule)}
+    store.client.set_registered_model_tag("digits", CANARY_TAG, "much")
+    assert "came 'much'" in store.registry.traffic("digits").rule.problem
+    store.registry.set_traffic("digits", NO_RULE)
+    assert store.registry.traffic("digits").rule == NO_RULE
+    with pytest.raises(RegistryError, match="cannot set the traffic rule of 'wine'"):
+        store.registry.set_traffic("wine", rule)
 
 
 def test_who_promoted_a_version_and_when_is_recorded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

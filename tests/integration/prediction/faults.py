@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 from pipelines.registry.model_registry import ModelRegistry
 from pipelines.registry.package import Package
 from pipelines.registry.promotion import Promotion
+from pipelines.registry.traffic import Registered
 
 
 class Switch:
@@ -20,8 +21,8 @@ class Switch:
         self.registry = registry
         self.tells_sizes = True
 
-    def aliases(self) -> Mapping[str, Mapping[str, str]]:
-        return self.registry.aliases()
+    def models(self) -> Mapping[str, Registered]:
+        return self.registry.models()
 
     def is_registered(self, model: str) -> bool:
         return self.registry.is_registered(model)

@@ -6,6 +6,7 @@ from pipelines.errors import RegistryError
 from pipelines.registry.manifest import Manifest
 from pipelines.registry.package import Package
 from pipelines.registry.promotion import Promotion
+from pipelines.registry.traffic import Registered
 from services.prediction.batcher import Batcher
 from services.prediction.budget import Budget
 from services.prediction.data_plane import DataPlane
@@ -21,7 +22,7 @@ from tests.unit.prediction.graphs import manifest, package
 class Away:
     """A registry that is away."""
 
-    def aliases(self) -> dict[str, dict[str, str]]:
+    def models(self) -> dict[str, Registered]:
         raise RegistryError("away")
 
     def is_registered(self, model: str) -> bool:

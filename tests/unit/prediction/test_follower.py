@@ -10,6 +10,7 @@ from prometheus_client import generate_latest
 from pipelines.errors import PackageError, RegistryError
 from pipelines.registry.package import Package
 from pipelines.registry.promotion import Promotion
+from pipelines.registry.traffic import Registered, rule_of
 from services.prediction import follower as module
 from services.prediction import looks
 from services.prediction.batcher import Batcher
@@ -48,6 +49,7 @@ class Source:
         self.fetching, self.may_fetch = threading.Event(), threading.Event()
         self.may_fetch.set()
         self.num_looks = 0
+        self.tags: dict[str, dict[str, str]] = {}
         self.memory: dict[str, Named] = {}
         self.recall_faults: dict[str, Exception] = {}
         self.recalled: list[tuple[str, str]] = []
@@ -57,11 +59,11 @@ class Source:
         for model, named in models.items():
             self.registered[model] = {"champion": named} if isinstance(named, str) else named or {}
 
-    def aliases(self) -> Mapping[str, Named]:
+    def models(self) -> Mapping[str, Registered]:
         self.num_looks += 1
         if self.fault is not None:
             raise self.fault
-        return dict(self.registered)
+        return {model: Registered(named, rule_of(self.tags.get(model, {}))) for model, named in self.registered.items()}
 
     def is_registered(self, model: str) -> bool:
         return model in self.registered
@@ -283,9 +285,9 @@ async def test_nothing_is_recalled_while_the_registry_answers_and_the_deleted_is
 
 async def test_a_registry_that_hangs_delays_the_start_by_a_bounded_time(monkeypatch: pytest.MonkeyPatch) -> None:
     class Hanging(Source):
-        def aliases(self) -> Mapping[str, Named]:
+        def models(self) -> Mapping[str, Registered]:
             assert self.answers.wait(20)
-            return super().aliases()
+            return super().models()
 
         answers = threading.Event()
 
@@ -506,8 +508,8 @@ async def test_champions_stay_and_what_finds_no_room_beside_them_is_refused() ->
 
 async def test_an_empty_list_is_not_believed_unless_it_is_confirmed(caplog: pytest.LogCaptureFixture) -> None:
     class Absurd(Source):
-        def aliases(self) -> Mapping[str, Named]:
-            return {} if self.absurd else super().aliases()
+        def models(self) -> Mapping[str, Registered]:
+            return {} if self.absurd else super().models()
 
         absurd = False
 
@@ -528,9 +530,9 @@ async def test_an_empty_list_is_not_believed_unless_it_is_confirmed(caplog: pyte
 
 async def test_a_registry_that_trickles_its_answer_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     class Trickling(Source):
-        def aliases(self) -> Mapping[str, Named]:
+        def models(self) -> Mapping[str, Registered]:
             assert self.answers.wait(20)
-            return super().aliases()
+            return super().models()
 
         answers = threading.Event()
 

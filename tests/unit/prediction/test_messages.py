@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.registry.manifest import Datatype, Manifest, Tensor
+from pipelines.registry.traffic import TrafficRule
 from services.prediction.calls import Arrays, Run
 from services.prediction.codec import decode, encode
 from services.prediction.errors import StartingError, UnknownVersionError
@@ -213,3 +214,14 @@ def test_where_the_id_stands(message: pb.ModelInferRequest, id_: bytes) -> None:
 def test_a_varint_is_protobufs(number: int) -> None:
     message = pb.ModelInferResponse.InferOutputTensor(shape=[number])
     assert message.SerializeToString()[2:] == varint(number)
+
+
+def test_a_header_that_two_versions_share_is_not_remembered(it: Setup) -> None:
+    it.repository.follow("digits", {"champion": "1", "challenger": "2"}, TrafficRule(canary_share=0.5))
+    it.repository.swap(served("digits", "2"))
+    it.reader.catch_up()
+    payload = request().SerializeToString()
+    assert {it.reader.read(payload).plan.served.version for _ in range(100)} == {"1", "2"}
+    assert it.num_headers == 0
+    check(it, request(version="2"))
+    assert it.num_headers == 1

@@ -5,6 +5,7 @@ import pytest
 from pipelines.errors import PackageError
 from pipelines.registry.package import Package
 from pipelines.registry.promotion import Promotion
+from pipelines.registry.traffic import Registered
 from services.prediction.sources import UncachedSource
 from tests.unit.prediction.graphs import package
 
@@ -15,8 +16,8 @@ class Registry:
     def __init__(self) -> None:
         self.directories: list[Path] = []
 
-    def aliases(self) -> dict[str, dict[str, str]]:
-        return {"digits": {"champion": "1"}}
+    def models(self) -> dict[str, Registered]:
+        return {"digits": Registered({"champion": "1"})}
 
     def is_registered(self, model: str) -> bool:
         return model == "digits"
@@ -40,7 +41,7 @@ class Registry:
 def test_without_a_cache_nothing_is_kept_and_nothing_remembered() -> None:
     registry = Registry()
     source = UncachedSource(registry, 1000)
-    assert source.aliases() == registry.aliases()
+    assert source.models() == registry.models()
     assert source.is_registered("digits")
     assert source.promotion("digits", "1") == Promotion("1", "digits")
     assert source.fetch("digits", "1").manifest.model == "digits"
