@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint types protos bench bench-training bench-serving images up smoke down purge backup restore upgrade test-compose ui clean
+.PHONY: help demo test test-fast lint types protos fuzz bench bench-training bench-serving images up smoke down purge backup restore upgrade test-compose ui clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ PROTOC = PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc \
 protos: $(VENV)/.dev ## generate the gRPC stubs from protos/
 	$(PROTOC) -Iservices/prediction/pb=protos protos/open_inference.proto
 	$(PROTOC) -Iservices/training/pb=protos protos/training.proto
+
+fuzz: $(VENV)/.dev ## attack the prediction service for some minutes; ARGS="--seconds 600" for longer
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: bench-training bench-serving ## measure training and serving against their peers
 

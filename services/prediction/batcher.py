@@ -150,9 +150,9 @@ class Batcher:
 
     def _run(self, batch: Sequence[Call]) -> None:
         started_s = time.monotonic()
-        inputs = join(batch, self._model.inputs)
-        joined_s = time.monotonic()
         try:
+            inputs = join(batch, self._model.inputs)
+            joined_s = time.monotonic()
             run = Run(self._model.run(inputs))
         except Exception as error:  # noqa: BLE001 - whatever it is, each caller must hear of it
             self._run_apart(batch, error)

@@ -252,7 +252,13 @@ class NativeCall(Call):
         plan = reading.plan
         timeout_s = plan.timeout_s if remaining_s is None else min(plan.timeout_s, remaining_s)
         super().__init__(
-            reading.contents, plan.row_shapes, plan.num_rows, queued_s + timeout_s, plan.priority, queued_s
+            reading.contents,
+            plan.row_shapes,
+            plan.num_rows,
+            queued_s + timeout_s,
+            plan.priority,
+            queued_s,
+            reading.size_bytes,
         )
         self._front, self._metadata, self.call_id, self.plan = front, metadata, call_id, plan
         self._id_field = reading.id_field

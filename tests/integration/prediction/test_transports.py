@@ -114,6 +114,19 @@ async def test_metadata_of_any_kind_does_no_harm(store: Store) -> None:
     assert answer.model_version == "1"
 
 
+async def test_what_waits_is_bounded_in_bytes(store: Store) -> None:
+    store.promote("digits")
+    large = raw_request("digits", np.zeros((1000, 3), np.float32))
+    async with serving(store.registry, max_pending_bytes=2**20, max_queue_requests=10**5) as it:
+        running = it.stub.ModelInfer(raw_request("digits", np.array([[SLOW * 1.9, 0, 0]], np.float32)))
+        await eventually(lambda: is_running(it))
+        outcomes = await asyncio.gather(*(it.stub.ModelInfer(large) for _ in range(100)), return_exceptions=True)
+        assert (await running).model_version == "1"
+    refusals = [outcome.code() for outcome in outcomes if isinstance(outcome, grpc.aio.AioRpcError)]
+    assert set(refusals) == {Code.RESOURCE_EXHAUSTED}
+    assert 100 - len(refusals) in {2**20 // large.ByteSize(), 2**20 // 12_000}, "with or without the message's header"
+
+
 async def test_a_cancelled_request_leaves_the_queue(store: Store) -> None:
     store.promote("digits")
     async with serving(store.registry, max_batch_size=1) as it:

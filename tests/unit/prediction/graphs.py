@@ -88,6 +88,23 @@ def classifier(scale: float, batch: str | int = "batch") -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
+def plain_classifier(scale: float) -> onnx.ModelProto:
+    """The same without loop and failure: it answers any values, also those that are no numbers."""
+    nodes = [
+        helper.make_node("MatMul", ["features", "weights"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        helper.make_node("ArgMax", ["probabilities"], ["class_index"], axis=1, keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "plain_classifier",
+        [_value("features", TensorProto.FLOAT, ["batch", 3])],
+        [_value("probabilities", TensorProto.FLOAT, ["batch", 2]), _value("class_index", TensorProto.INT64, ["batch"])],
+        [helper.make_tensor("weights", TensorProto.FLOAT, [3, 2], (WEIGHTS * scale).ravel().tolist())],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
 def golden(scale: float) -> Golden:
     """Golden rows as the classifier of that scale answers them."""
     outputs = probabilities(GOLDEN_ROWS, scale)

@@ -106,6 +106,15 @@ async def test_only_the_request_that_the_model_cannot_bear_fails(doubler: Double
     assert (await batcher.infer(rows(1), 1, math.inf))["y"].tolist() == [[0, 2]]
 
 
+async def test_inputs_that_cannot_be_joined_fail_their_own_request_and_not_the_queue(
+    doubler: Doubler, counts: VersionMetrics
+) -> None:
+    batcher = Batcher(doubler, counts, Budget(2**20), max_batch_size=8, max_queue_requests=8)
+    with pytest.raises(ValueError, match="reshape"):
+        await batcher.infer(rows(2), 3)
+    assert (await batcher.infer(rows(1), 1))["y"].tolist() == [[0, 2]]
+
+
 async def test_a_caller_that_leaves_while_it_runs_harms_nobody(doubler: Doubler, counts: VersionMetrics) -> None:
     batcher = Batcher(doubler, counts, Budget(2**20), max_batch_size=8, max_queue_requests=8)
     doubler.go.clear()

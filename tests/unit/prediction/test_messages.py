@@ -116,6 +116,13 @@ def test_a_broken_message_is_read_as_the_codec_reads_it(data: st.DataObject) -> 
     assert pb.ModelInferResponse.FromString(outcomes[0]) == pb.ModelInferResponse.FromString(outcomes[1])
 
 
+def test_of_two_ids_the_last_counts_each_time(it: Setup) -> None:
+    for first in (b"a", b"b", b"a"):
+        payload = b"\x0a\x06digits\x1a\x01" + first + b"\x1a\x01z" + request().SerializeToString()
+        reading = it.reader.read(payload)
+        assert pb.ModelInferResponse.FromString(reading.plan.encode(Run(OUTPUTS), 1, reading.id_field)).id == "z"
+
+
 def test_several_inputs_are_cut_at_their_places() -> None:
     x, z = Tensor(name="x", datatype="FP32", shape=(-1, 3)), Tensor(name="z", datatype="INT64", shape=(-1,))
     setup = Setup(manifest("digits").model_copy(update={"inputs": (x, z)}))
