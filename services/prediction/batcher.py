@@ -158,12 +158,13 @@ class Batcher:
             self._run_apart(batch, error)
             return
         ran_s = time.monotonic()
+        self.expected_s = max(ran_s - joined_s, self.expected_s * FORGETTING, self._max_queue_delay_s)
+        self._metrics.observe_batch(batch, BatchTimes(started_s, joined_s, ran_s))  # who is answered finds it counted
         start = 0
         for call in batch:
             _answer(call, run, start)
             start += call.num_rows
-        self.expected_s = max(ran_s - joined_s, self.expected_s * FORGETTING, self._max_queue_delay_s)
-        self._metrics.observe_batch(batch, BatchTimes(started_s, joined_s, ran_s, time.monotonic()))
+        self._metrics.observe_answers(batch, time.monotonic() - ran_s)
 
     def _run_apart(self, batch: Sequence[Call], error: Exception) -> None:
         """A batch failed: each call for itself, so that only the one that the model cannot bear fails."""

@@ -54,18 +54,17 @@ BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
 
 @dataclass(frozen=True, slots=True)
 class BatchTimes:
-    """When a batch was taken, its inputs were joined, the model had run, all were answered; of `time.monotonic()`."""
+    """When a batch was taken from the queue, its inputs were joined, and the model had run; of `time.monotonic()`."""
 
     taken_s: float
     joined_s: float
     ran_s: float
-    answered_s: float
 
 
 class VersionMetrics:
     """The counts of one loaded version.
 
-    `observe_batch` is called by whoever works the version's queue, one at a time; `failed` in any thread.
+    The two `observe` are called by whoever works the version's queue, one at a time; `failed` in any thread.
     """
 
     def __init__(self, model: str, version: str) -> None:
@@ -93,21 +92,26 @@ class VersionMetrics:
             num_rows += call.num_rows
             if call.counts:
                 num_requests += 1
-                took_s = times.answered_s - call.queued_s
+                took_s = times.ran_s - call.queued_s
                 self.request_s += took_s
                 self.queue_s += times.taken_s - call.queued_s
                 self.histogram[bisect_left(BUCKETS_S, took_s)] += 1
         input_s, infer_s = times.joined_s - times.taken_s, times.ran_s - times.joined_s
-        output_s = times.answered_s - times.ran_s
         self.num_batches += 1
         self.num_requests += num_requests
         self.num_rows += num_rows
         self.input_s += input_s * num_requests
         self.infer_s += infer_s * num_requests
-        self.output_s += output_s * num_requests
-        self.last_s = times.answered_s
+        self.last_s = times.ran_s
         self._last_run_s = time.time()
-        self._runs.setdefault(num_rows, _Runs()).add(input_s, infer_s, output_s)
+        self._runs.setdefault(num_rows, _Runs()).add(input_s, infer_s)
+
+    def observe_answers(self, calls: Sequence[Call], took_s: float) -> None:
+        """Counts the time in which the answers of the run that was observed last were written."""
+        num_requests = sum(call.counts for call in calls)
+        self.output_s += took_s * num_requests
+        self.request_s += took_s * num_requests
+        self._runs[sum(call.num_rows for call in calls)].output_s += took_s
 
     def failed(self, error: BaseException, took_s: float = 0.0) -> None:
         """Counts a request that was not answered, by Triton's reason."""
@@ -142,11 +146,10 @@ class _Runs:
     infer_s: float = 0.0
     output_s: float = 0.0
 
-    def add(self, input_s: float, infer_s: float, output_s: float) -> None:
+    def add(self, input_s: float, infer_s: float) -> None:
         self.number += 1
         self.input_s += input_s
         self.infer_s += infer_s
-        self.output_s += output_s
 
     def of_size(self, size: int) -> BatchSize:
         number = self.number
@@ -207,7 +210,7 @@ class Metrics(Collector):
 
 
 def _durations(versions: Iterable[VersionMetrics]) -> Metric:
-    text = "Seconds from a request's arrival in the queue to its answer"
+    text = "Seconds from a request's arrival in the queue until the model had run"
     family = HistogramMetricFamily("drivetrain_request_duration_seconds", text, labels=["model", "version"])
     bounds = [*(str(float(bound)) for bound in BUCKETS_S), "+Inf"]
     for each in versions:

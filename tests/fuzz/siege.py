@@ -62,7 +62,9 @@ def besiege(store: Store, directory: Path, transport: str, seed: int, *, seconds
 def attack_once(rng: random.Random, it: Target, tried: Counter[str]) -> None:
     """Each attack; a good client beside them is answered all the time."""
     with grpc.insecure_channel(f"127.0.0.1:{it.port}") as channel:
-        ask = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+        ask: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+            "/inference.GRPCInferenceService/ModelInfer"
+        )
         for attack in ATTACKS:
             tried[attack.__name__] += attack(rng, it.port)
             assert ask(raw_request("digits").SerializeToString(), timeout=20)
