@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from tempfile import TemporaryDirectory
 from typing import Protocol
 from wsgiref.simple_server import WSGIServer
@@ -66,7 +66,8 @@ class Host:
         front: Front | None = None,
     ) -> None:
         self._settings, self._service, self._registry, self._front = settings, service, metrics, front
-        self._sockets = TemporaryDirectory(prefix="drivetrain-", ignore_cleanup_errors=True)
+        self._behind = ""  # the path of the socket behind the front
+        self._opened = ExitStack()
         self._credentials = server_credentials(settings)
         self.port = self.metrics_port = 0
         self.grpc = grpc.aio.server(
@@ -118,7 +119,7 @@ class Host:
         await self.grpc.stop(grace_s)
         if self._front is not None:
             self._front.close()
-        self._sockets.cleanup()
+        self._opened.close()
         http, self._metrics_http = self._metrics_http, None  # a second call may come while this one waits
         if http is not None:
             await asyncio.to_thread(http.shutdown)
@@ -131,14 +132,12 @@ class Host:
                 return self.grpc.add_secure_port(address, self._credentials)
             if self._front is None:
                 return self.grpc.add_insecure_port(address)
+            folder = TemporaryDirectory(prefix="drivetrain-", ignore_cleanup_errors=True)
+            self._behind = f"{self._opened.enter_context(folder)}/grpc.sock"
             self.grpc.add_insecure_port(f"unix:{self._behind}")
             return self._front.bind(address)
         except (RuntimeError, OSError) as error:
             raise PortTakenError("gRPC", address) from error
-
-    @property
-    def _behind(self) -> str:
-        return f"{self._sockets.name}/grpc.sock"
 
     def _start_metrics(self) -> int:
         host, port = self._settings.host, self._settings.metrics_port

@@ -19,7 +19,11 @@ METHODS: dict[str, dict[str, str | None]] = {
         "inference.GRPCInferenceService/ModelMetadata": "infer",
         "inference.GRPCInferenceService/ModelInfer": "infer",
         "inference.GRPCInferenceService/RepositoryIndex": "infer",
+        "inference.GRPCInferenceService/ModelStreamInfer": "infer",
+        "inference.GRPCInferenceService/ModelConfig": "infer",
+        "inference.GRPCInferenceService/ModelStatistics": "infer",
         "inference.GRPCInferenceService/RepositoryModelLoad": "admin",
+        "inference.GRPCInferenceService/RepositoryModelUnload": "admin",
     },
     "training": {
         "drivetrain.training.v1.TrainingService/ValidateSpec": "read",
