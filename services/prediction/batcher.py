@@ -57,7 +57,7 @@ class Batcher:
         self._model, self._metrics, self._budget = model, metrics, budget
         self._max_batch_size, self._max_queue_requests = max_batch_size, max_queue_requests
         self._max_queue_delay_s = max_queue_delay_s
-        self._queue = CallQueue()
+        self._queue, self._held_bytes = CallQueue(), 0
         self._guard = threading.Lock()
         self._filled = threading.Condition(self._guard)
         self._working = False
@@ -94,8 +94,8 @@ class Batcher:
         True if nobody works the queue: the caller must have it worked then, one way or the other.
         """
         with self._guard:
-            dead = self._make_room(len(calls))
-            refused = [(call, error) for call in calls if (error := self._push(call)) is not None]
+            dead: list[Call] = []
+            refused = [(call, error) for call in calls if (error := self._push(call, dead)) is not None]
             was_idle, self._working = not self._working, self._working or len(self._queue) > 0
             self._metrics.pending = len(self._queue)
             if self._max_queue_delay_s and self._queue.num_rows >= self._max_batch_size:
@@ -105,19 +105,31 @@ class Batcher:
             call.refuse(error)
         return was_idle and self._working
 
-    def _make_room(self, num_calls: int) -> list[Call]:
-        crowded = len(self._queue) + num_calls > self._max_queue_requests
-        return self._queue.drop_dead(time.monotonic()) if crowded else []
+    def _push(self, call: Call, dead: list[Call]) -> ExhaustedError | None:
+        """Queue a call, in parts if it is large; or why that cannot be. `dead` are those that made room for it."""
+        refusal = self._refusal(call)
+        if refusal is not None and not dead:
+            dead += self._queue.drop_dead(time.monotonic())
+            self._give_back(dead)
+            refusal = self._refusal(call) if dead else refusal
+        if refusal is None:
+            self._held_bytes += call.size_bytes
+            for part in split(call, self._max_batch_size):
+                self._queue.push(part)
+        return refusal
 
-    def _push(self, call: Call) -> ExhaustedError | None:
-        """Queue a call, in parts if it is large; or why that cannot be."""
+    def _refusal(self, call: Call) -> ExhaustedError | None:
+        """Why there is no room for a call; if there is, its bytes are taken."""
         if len(self._queue) >= self._max_queue_requests:
             return QueueFullError(self._model.name, self._max_queue_requests)
-        if not self._budget.take(call.size_bytes):
+        if not self._budget.take(call.size_bytes, self._held_bytes):
             return MemoryFullError(self._budget.max_bytes)
-        for part in split(call, self._max_batch_size):
-            self._queue.push(part)
         return None
+
+    def _give_back(self, calls: Sequence[Call]) -> None:
+        size_bytes = sum(call.size_bytes for call in calls)
+        self._held_bytes -= size_bytes
+        self._budget.give_back(size_bytes)
 
     def work_in_thread(self) -> None:
         """Work the queue in the version's own thread, until it is empty."""
@@ -140,9 +152,9 @@ class Batcher:
         with self._guard:
             taken = self._queue.take(self._max_batch_size, time.monotonic())
             self._metrics.pending = len(self._queue)
+            self._give_back(taken.batch + taken.dropped)
         self._drop(taken.dropped)
         if taken.batch:
-            self._budget.give_back(sum(call.size_bytes for call in taken.batch))
             self._run(taken.batch)
         with self._guard:
             self._working = len(self._queue) > 0
@@ -176,7 +188,6 @@ class Batcher:
 
     def _drop(self, calls: Sequence[Call]) -> None:
         for call in calls:
-            self._budget.give_back(call.size_bytes)
             if not call.cancelled:
                 call.refuse(DeadlineExpiredError(self._model.name))
 

@@ -54,8 +54,9 @@ class CallQueue:
         """Take out every call that is too late, or that nobody waits for."""
         dead: list[Call] = []
         for key, lane in list(self._lanes.items()):
-            dead += [call for call in lane if _is_dead(call, now_s)]
-            live = deque(call for call in lane if not _is_dead(call, now_s))
+            live: deque[Call] = deque()
+            for call in lane:  # asked once: it may be cancelled meanwhile
+                (dead if call.is_dead(now_s) else live).append(call)
             if live:
                 self._lanes[key] = live
             else:
@@ -78,12 +79,8 @@ class CallQueue:
         room = max_rows
         while lane and (lane[0].num_rows <= room or not taken.batch):
             call = lane.popleft()
-            if _is_dead(call, now_s):
+            if call.is_dead(now_s):
                 taken.dropped.append(call)
             else:
                 taken.batch.append(call)
                 room -= call.num_rows
-
-
-def _is_dead(call: Call, now_s: float) -> bool:
-    return call.cancelled or call.deadline_s <= now_s

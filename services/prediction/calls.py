@@ -69,6 +69,10 @@ class Call(ABC):
         self.cancelled = False
         """Nobody waits for the answer any more."""
 
+    def is_dead(self, now_s: float) -> bool:
+        """Whether it is too late, or nobody waits for the answer."""
+        return self.cancelled or self.deadline_s <= now_s
+
     @abstractmethod
     def answer(self, run: Run, start: int) -> None:
         """The call's rows are those of `run` from `start` on."""
@@ -93,6 +97,10 @@ class Part(Call):
         self._whole, self._place = whole, place
         self.counts = stop == call.num_rows  # the last part does for all
 
+    def is_dead(self, now_s: float) -> bool:
+        """Also where another part failed."""
+        return self._whole.failed or self._whole.call.is_dead(now_s)
+
     def answer(self, run: Run, start: int) -> None:
         """Keep the rows, and answer the whole call with the last of them."""
         self._whole.add(self._place, run.rows(start, start + self.num_rows))
@@ -108,18 +116,18 @@ class _Whole:
     def __init__(self, call: Call, num_parts: int) -> None:
         self.call = call
         self._outputs: list[Arrays | None] = [None] * num_parts
-        self._failed = False
+        self.failed = False
 
     def add(self, place: int, outputs: Arrays) -> None:
         self._outputs[place] = outputs
         parts = [part for part in self._outputs if part is not None]
-        if len(parts) == len(self._outputs) and not self._failed:
+        if len(parts) == len(self._outputs) and not self.failed:
             joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
             self.call.answer(Run(joined), 0)
 
     def fail(self, error: Exception) -> None:
-        if not self._failed:
-            self._failed = True
+        if not self.failed:
+            self.failed = True
             self.call.refuse(error)
 
 

@@ -1,6 +1,7 @@
 """`drivetrain serve`: options to settings, errors to exit codes. Heavy imports wait until the command runs."""
 
 import asyncio
+import logging
 import os
 
 import typer
@@ -38,7 +39,10 @@ def serve(settings: Settings) -> None:
 
     logs.configure()
     try:
-        asyncio.run(server.serve(settings, ModelRegistry(mlflow_client(), tracking_uri())))
+        ended = asyncio.run(server.serve(settings, ModelRegistry(mlflow_client(), tracking_uri())))
     except DrivetrainError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2 if isinstance(error, InvalidSettingsError) else 1) from error
+    if not ended:
+        logging.shutdown()
+        os._exit(0)  # Python's own end frees what the model's thread still uses: the process would abort

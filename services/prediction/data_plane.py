@@ -27,6 +27,11 @@ class DataPlane:
         return self._follower.synced.is_set() and not self._stopping
 
     @property
+    def busy(self) -> bool:
+        """Whether a model still has something to do, whoever waits for it."""
+        return self._repository.busy
+
+    @property
     def generation(self) -> tuple[int, bool]:
         """Differs as soon as `find` could answer otherwise than before."""
         return self._repository.generation, self._stopping

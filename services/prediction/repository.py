@@ -151,6 +151,11 @@ class Repository:
         self.asked: Callable[[str, str], object] = _nobody
         """Told which evicted version, by model and number, a request asks for, in the request's thread."""
 
+    @property
+    def busy(self) -> bool:
+        """Whether a version, replaced or not, has calls that wait or run."""
+        return any(not each.batcher.idle for each in (*self.served(), *self._leaving))
+
     def find(self, name: str, version: str, alias: str = "") -> ServedVersion:
         """What answers for a version of a model, which comes back if it was evicted; may be called in any thread.
 

@@ -109,9 +109,14 @@ def build(settings: Settings, registry: Registry) -> PredictionServer:
     return PredictionServer(host, plane, follower)
 
 
-async def serve(settings: Settings, registry: Registry) -> None:
-    """Run a server until SIGTERM or SIGINT, then let requests finish; a second signal ends them at once."""
-    await run_until_signal(build(settings, registry), settings.drain_grace_s)
+async def serve(settings: Settings, registry: Registry) -> bool:
+    """Run a server until SIGTERM or SIGINT, then let requests finish; a second signal ends them at once.
+
+    False if a model still runs in the end: there is no way to stop it but to leave the process at once.
+    """
+    server = build(settings, registry)
+    await run_until_signal(server, settings.drain_grace_s)
+    return not server.plane.busy
 
 
 def _batcher(settings: Settings, model: LoadedModel, counts: VersionMetrics, budget: Budget) -> Batcher:

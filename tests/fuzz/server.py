@@ -103,7 +103,7 @@ def target(store: Store, directory: Path, *options: str) -> Iterator[Target]:
         try:
             it = Target(popen, log)
             it.port = int(it.wait_for(r"listening on 127\.0\.0\.1:(\d+)")[1])
-            it.wait_for("ready: 1 models serve")
+            it.wait_for(r"ready: \d+ models serve")
             yield it
         finally:
             popen.kill()

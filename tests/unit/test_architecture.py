@@ -166,3 +166,28 @@ def test_files_stay_readable() -> None:
     # 300 lines are the aim; the spec's documented fields and the codec's tables may take up to 400.
     lengths = {name_of(path): len(path.read_text().splitlines()) for path in MODULES}
     assert {name: length for name, length in lengths.items() if length > 400} == {}
+
+
+WALL_CLOCKS = {"time", "time_ns", "now", "utcnow", "today", "localtime", "gmtime", "ctime"}
+MEANT_WALL_CLOCKS = {
+    "services/prediction/metrics.py": {"time"},  # when the last inference was, told to people
+    "services/prediction/cache_folder.py": {"time"},  # beside the times of files, which are of that clock
+}
+
+
+def wall_clocks(path: Path) -> set[str]:
+    """The functions that a file calls, or takes, for the time of day."""
+    nodes = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.Attribute)]
+    return {
+        node.attr
+        for node in nodes
+        if node.attr in WALL_CLOCKS
+        and isinstance(node.value, ast.Name)
+        and node.value.id in {"time", "datetime", "date"}
+    }
+
+
+def test_a_clock_that_jumps_does_not_matter_to_the_prediction_service() -> None:
+    serving = [path for path in MODULES if name_of(path).startswith(("services/prediction/", "services/rpc/"))]
+    found = {name_of(path): wall_clocks(path) for path in serving}
+    assert {name: clocks for name, clocks in found.items() if clocks} == MEANT_WALL_CLOCKS

@@ -46,8 +46,8 @@ def manifest(model: str) -> Manifest:
     )
 
 
-def classifier(scale: float, batch: str | int = "batch") -> onnx.ModelProto:
-    """The graph; an integer `batch` freezes the batch axis."""
+def classifier(scale: float, batch: str | int = "batch", loops: int = 1) -> onnx.ModelProto:
+    """The graph; an integer `batch` freezes the batch axis. It loops `loops` times for each 1 of the largest value."""
     count = helper.make_graph(
         [helper.make_node("Identity", ["go"], ["go_on"]), helper.make_node("Add", ["sum", "one"], ["next_sum"])],
         "count",
@@ -64,7 +64,8 @@ def classifier(scale: float, batch: str | int = "batch") -> onnx.ModelProto:
         helper.make_node("Cast", ["largest"], ["steps"], to=TensorProto.INT64),
         helper.make_node("Div", ["steps", "two_million"], ["index"]),
         helper.make_node("Gather", ["no_steps", "index"], ["more_steps"]),
-        helper.make_node("Add", ["steps", "more_steps"], ["all_steps"]),
+        helper.make_node("Add", ["steps", "more_steps"], ["some_steps"]),
+        helper.make_node("Mul", ["some_steps", "loops"], ["all_steps"]),
         helper.make_node("Loop", ["all_steps", "true", "zero"], ["counted"], body=count),
         helper.make_node("Mul", ["counted", "zero"], ["nothing"]),
         helper.make_node("MatMul", ["features", "weights"], ["scores"]),
@@ -81,6 +82,7 @@ def classifier(scale: float, batch: str | int = "batch") -> onnx.ModelProto:
             helper.make_tensor("weights", TensorProto.FLOAT, [3, 2], (WEIGHTS * scale).ravel().tolist()),
             helper.make_tensor("two_million", TensorProto.INT64, [], [int(FATAL)]),
             helper.make_tensor("no_steps", TensorProto.INT64, [1], [0]),
+            helper.make_tensor("loops", TensorProto.INT64, [], [loops]),
             helper.make_tensor("true", TensorProto.BOOL, [], [True]),
             helper.make_tensor("zero", TensorProto.FLOAT, [], [0.0]),
         ],

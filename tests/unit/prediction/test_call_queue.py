@@ -1,7 +1,7 @@
 import math
 
 from services.prediction.call_queue import CallQueue
-from services.prediction.calls import DEFAULT_PRIORITY
+from services.prediction.calls import DEFAULT_PRIORITY, split
 from tests.unit.prediction.waiting import Waiting
 
 
@@ -73,3 +73,29 @@ def test_the_dead_can_be_taken_out() -> None:
 
 def test_nothing_is_an_empty_batch() -> None:
     assert CallQueue().take(4, 0).batch == []
+
+
+def test_the_parts_of_a_call_that_nobody_waits_for_are_dead() -> None:
+    queue, call = CallQueue(), Waiting([bytes(8)], ((1,),), 8)
+    for part in split(call, 2):
+        queue.push(part)
+    assert queue.drop_dead(0.0) == []
+    call.cancelled = True
+    assert len(queue.drop_dead(0.0)) == 4
+    assert len(queue) == queue.num_rows == 0
+
+
+class Fickle(Waiting):
+    """Cancelled from the second look on, as by another thread."""
+
+    def is_dead(self, now_s: float) -> bool:  # noqa: ARG002 - its own idea of time
+        was, self.cancelled = self.cancelled, True
+        return was
+
+
+def test_a_call_that_is_cancelled_while_the_dead_are_sought_is_not_lost() -> None:
+    queue = filled(Fickle([], ((2,),), 1))
+    assert queue.drop_dead(0.0) == []
+    assert len(queue) == 1
+    assert len(queue.take(1, 0.0).dropped) == 1
+    assert len(queue) == queue.num_rows == 0
