@@ -8,7 +8,7 @@ import asyncio
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 import numpy as np
@@ -64,6 +64,8 @@ class Batcher:
         self.expected_s: float = max_queue_delay_s
         """How long the next run may take whoever does it."""
         self._worker = Worker(f"inference-{model.name}")
+        self.shadow: Callable[[Sequence[Call], Run], object] = unseen
+        """Given each batch that was answered, with its run; returns at once, and never raises."""
 
     @property
     def idle(self) -> bool:
@@ -165,6 +167,7 @@ class Batcher:
             _answer(call, run, start)
             start += call.num_rows
         self._metrics.observe_answers(batch, time.monotonic() - ran_s)
+        self.shadow(batch, run)
 
     def _run_apart(self, batch: Sequence[Call], error: Exception) -> None:
         """A batch failed: each call for itself, so that only the one that the model cannot bear fails."""
@@ -179,6 +182,10 @@ class Batcher:
             self._budget.give_back(call.size_bytes)
             if not call.cancelled:
                 call.refuse(DeadlineExpiredError(self._model.name))
+
+
+def unseen(batch: Sequence[Call], run: Run) -> None:
+    """Nobody shadows the version."""
 
 
 class FutureCall(Call):
