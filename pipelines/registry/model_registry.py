@@ -1,6 +1,7 @@
 """The MLflow model registry as Drivetrain uses it: versions are packages, the alias `champion` deploys one."""
 
 import getpass
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from google.protobuf.json_format import ParseError
 from mlflow.artifacts import download_artifacts, list_artifacts
+from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 
 from pipelines.errors import PackageError, RegistryError, RegistryOutageError
@@ -219,6 +221,12 @@ class ModelRegistry:
             local = Path(download_artifacts(artifact_uri=uri, dst_path=str(directory), tracking_uri=self._tracking_uri))
             _check_size(sum(path.stat().st_size for path in local.rglob("*") if path.is_file()), max_bytes)
         return open_package(local, manifest_sha256)
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Write metrics to a run as of now, whatever its state, which stays."""
+        now_ms = round(time.time() * 1e3)
+        with translated(f"write metrics to the run {run_id}"):
+            self._client.log_batch(run_id, [Metric(name, value, now_ms, 0) for name, value in metrics.items()])
 
     def _size_bytes(self, uri: str) -> int | None:
         total = 0

@@ -8,7 +8,7 @@ import asyncio
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 import numpy as np
@@ -64,6 +64,8 @@ class Batcher:
         self.expected_s: float = max_queue_delay_s
         """How long the next run may take whoever does it."""
         self._worker = Worker(f"inference-{model.name}")
+        self.shadow: Callable[[Sequence[Call], Run], object] = unseen
+        """Given each batch that was answered, with its run; returns at once, and never raises."""
 
     @property
     def idle(self) -> bool:
@@ -94,8 +96,7 @@ class Batcher:
         True if nobody works the queue: the caller must have it worked then, one way or the other.
         """
         with self._guard:
-            dead: list[Call] = []
-            refused = [(call, error) for call in calls if (error := self._push(call, dead)) is not None]
+            refused, dead = self._push(calls)
             was_idle, self._working = not self._working, self._working or len(self._queue) > 0
             self._metrics.pending = len(self._queue)
             if self._max_queue_delay_s and self._queue.num_rows >= self._max_batch_size:
@@ -105,18 +106,22 @@ class Batcher:
             call.refuse(error)
         return was_idle and self._working
 
-    def _push(self, call: Call, dead: list[Call]) -> ExhaustedError | None:
-        """Queue a call, in parts if it is large; or why that cannot be. `dead` are those that made room for it."""
-        refusal = self._refusal(call)
-        if refusal is not None and not dead:
-            dead += self._queue.drop_dead(time.monotonic())
-            self._give_back(dead)
-            refusal = self._refusal(call) if dead else refusal
-        if refusal is None:
+    def _push(self, calls: Sequence[Call]) -> tuple[list[tuple[Call, ExhaustedError]], list[Call]]:
+        """Queue calls, in parts where they are large. Those for which there is no room, and the dead that made room."""
+        refused, dead, swept = [], list[Call](), False
+        for call in calls:
+            error = self._refusal(call)
+            if error is not None and not swept:  # once: it takes as long as the queue is
+                swept, dead = True, self._queue.drop_dead(time.monotonic())
+                self._give_back(dead)
+                error = self._refusal(call)
+            if error is not None:
+                refused.append((call, error))
+                continue
             self._held_bytes += call.size_bytes
             for part in split(call, self._max_batch_size):
                 self._queue.push(part)
-        return refusal
+        return refused, dead
 
     def _refusal(self, call: Call) -> ExhaustedError | None:
         """Why there is no room for a call; if there is, its bytes are taken."""
@@ -177,6 +182,7 @@ class Batcher:
             _answer(call, run, start)
             start += call.num_rows
         self._metrics.observe_answers(batch, time.monotonic() - ran_s)
+        self.shadow(batch, run)
 
     def _run_apart(self, batch: Sequence[Call], error: Exception) -> None:
         """A batch failed: each call for itself, so that only the one that the model cannot bear fails."""
@@ -190,6 +196,10 @@ class Batcher:
         for call in calls:
             if not call.cancelled:
                 call.refuse(DeadlineExpiredError(self._model.name))
+
+
+def unseen(batch: Sequence[Call], run: Run) -> None:
+    """Nobody shadows the version."""
 
 
 class FutureCall(Call):

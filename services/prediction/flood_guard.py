@@ -97,9 +97,9 @@ def culprits(before: Received, now: Received, allowed_bytes: float) -> list[int]
     return found
 
 
-def resident_bytes() -> int:
-    """Memory that the process holds."""
-    return int(Path("/proc/self/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def resident_bytes(process: int | str = "self") -> int:
+    """Memory that a process holds."""
+    return int(Path(f"/proc/{process}/statm").read_bytes().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def received_bytes(port: int) -> Received:

@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 
 from services.prediction.calls import Call
 from services.prediction.errors import DeadlineExpiredError, InferenceFailedError
+from services.prediction.shadow_metrics import BUCKETS_S, ShadowMetrics
 from services.prediction.statistics import BatchSize, Duration, Statistics
 from services.rpc.errors import ExhaustedError
 
@@ -46,10 +47,6 @@ COUNTS: dict[str, tuple[str, Callable[["VersionMetrics"], float]]] = {
     "compute_output_duration_us": ("Microseconds in which they were answered", lambda each: each.output_s * 1e6),
 }
 """Triton's counters that have no label but model and version, by what follows `nv_inference_`: text and value."""
-
-
-BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
-"""Upper bounds of the latency histogram."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +174,7 @@ class Metrics(Collector):
         self.cache_misses = Counter(
             "drivetrain_model_cache_misses", "Versions that the cache did not hold whole", registry=self.registry
         )
+        self.shadow = ShadowMetrics(self.registry)
         self.registry.register(self)
 
     def of_version(self, model: str, version: str) -> VersionMetrics:

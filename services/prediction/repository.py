@@ -150,6 +150,8 @@ class Repository:
         """Grows with each change; who remembers what `find` said compares it."""
         self.asked: Callable[[str, str], object] = _nobody
         """Told which evicted version, by model and number, a request asks for, in the request's thread."""
+        self.changed: Callable[[str, Entry], object] = _unheard
+        """Told each new entry, by the model's name."""
 
     @property
     def busy(self) -> bool:
@@ -238,6 +240,7 @@ class Repository:
         """The model is no longer registered."""
         self._entries.pop(name, None)
         self.generation += 1
+        self.changed(name, Entry())
 
     def residents(self) -> list[Resident]:
         """The served versions as the memory budget sees them."""
@@ -305,10 +308,15 @@ class Repository:
         for version, each in before.versions.items():
             if isinstance(each, ServedVersion) and after.versions.get(version) is not each:
                 self._leaving.add(each)
+        self.changed(name, after)
 
 
 def _nobody(name: str, version: str) -> None:
     """Nobody follows the registry yet."""
+
+
+def _unheard(name: str, entry: Entry) -> None:
+    """Nobody needs to know."""
 
 
 def _row(name: str, version: str, entry: Entry) -> IndexRow:

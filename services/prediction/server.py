@@ -21,6 +21,8 @@ from services.prediction.pb import open_inference_pb2_grpc as pb_grpc
 from services.prediction.repository import Repository, ServedVersion
 from services.prediction.servicer import POLICY, Servicer
 from services.prediction.settings import Settings
+from services.prediction.shadow_reports import ShadowReports
+from services.prediction.shadowing import Shadowing
 from services.prediction.sources import Registry, Source, UncachedSource
 from services.prediction.streaming import Streams
 from services.prediction.transport import make_front
@@ -35,11 +37,15 @@ FLUSH_S = 0.5
 """Seconds for the last answers to leave; health watchers, who never leave by themselves, are cut off after it."""
 
 
+SHADOW_PART = 4
+"""The part of a queue, one in so many, that requests may take which nobody waits for."""
+
+
 class PredictionServer:
     """One server, ready to start; `build` makes it."""
 
-    def __init__(self, host: Host, plane: DataPlane, follower: Follower) -> None:
-        self._host, self._follower = host, follower
+    def __init__(self, host: Host, plane: DataPlane, follower: Follower, reports: ShadowReports) -> None:
+        self._host, self._follower, self._reports = host, follower, reports
         self.plane = plane
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -60,6 +66,7 @@ class PredictionServer:
         """
         await self._host.start()
         self._tasks = [asyncio.create_task(self._follower.run()), asyncio.create_task(self._report_ready())]
+        self._tasks.append(asyncio.create_task(self._reports.run()))
 
     async def stop(self, grace_s: float) -> None:
         """NOT_SERVING, nothing new, up to `grace_s` seconds for the requests under way; then close everything.
@@ -100,13 +107,15 @@ def build(settings: Settings, registry: Registry) -> PredictionServer:
     loading = Loading(repository, load_version, metrics, poll_interval_s, settings.memory_max_bytes)
     follower = Follower(source, repository, loading, metrics, poll_interval_s, settings.models)
     plane = DataPlane(repository, follower)
+    shadowing = Shadowing(metrics.shadow, max_pending=max(settings.max_queue_requests // SHADOW_PART, 1))
+    repository.changed = shadowing.direct
     interceptors = [StatusInterceptor(), AuthorizationInterceptor(authorizer)]
     front = make_front(settings, plane, authorizer)
     host = Host(settings, POLICY.service, interceptors, metrics.registry, front)
     streams = Streams(settings.max_streams, settings.max_stream_requests)
     servicer = Servicer(plane, _scheduling(settings), streams, settings.max_request_rows)
     pb_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, host.grpc)
-    return PredictionServer(host, plane, follower)
+    return PredictionServer(host, plane, follower, ShadowReports(shadowing, registry))
 
 
 async def serve(settings: Settings, registry: Registry) -> bool:

@@ -32,6 +32,9 @@ class Registry(Protocol):
     def size_bytes(self, model: str, version: str) -> int | None:
         """The bytes of the version's files; None if its store does not tell."""
 
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Write metrics to a run, whatever its state."""
+
     def fetch(self, model: str, version: str, directory: Path, max_bytes: float) -> Package:
         """Download a version of at most `max_bytes` into `directory` and verify it."""
 

@@ -36,6 +36,9 @@ class Switch:
     def size_bytes(self, model: str, version: str) -> int | None:
         return self.registry.size_bytes(model, version) if self.tells_sizes else None
 
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        self.registry.log_metrics(run_id, metrics)
+
     def fetch(self, model: str, version: str, directory: Path, max_bytes: float) -> Package:
         return self.registry.fetch(model, version, directory, max_bytes)
 

@@ -1,26 +1,37 @@
-"""Clients that send without end: they are stopped, and the others notice nothing."""
+"""A client that sends without end: it is cut off, and the others notice nothing."""
 
-import asyncio
+import subprocess
 import sys
 
-from services.prediction.flood_guard import resident_bytes
-from tests.integration.prediction.serving import raw_request, serving
-from tests.integration.prediction.store import Store
+import grpc
 
-METHOD = "/inference.GRPCInferenceService/ModelInfer"
+from services.prediction.flood_guard import resident_bytes
+from services.prediction.pb.open_inference_pb2_grpc import GRPCInferenceServiceStub
+from tests.integration.prediction.serving import raw_request
+from tests.integration.prediction.store import Store
+from tests.integration.prediction.test_process import process
+
 MIB = 2**20
 
 
-async def test_an_endless_message_costs_its_sender_the_connection_and_nobody_else(store: Store) -> None:
+def test_an_endless_message_costs_its_sender_the_connection_and_nobody_else(store: Store) -> None:
     store.promote("digits")
-    async with serving(store.registry, transport="native", max_pending_bytes=32 * MIB) as it:
-        before, peak = resident_bytes(), 0
-        sender = await asyncio.create_subprocess_exec(*flood(it.server.port, 400 * MIB))
-        while sender.returncode is None:
-            peak = max(peak, resident_bytes())
-            assert (await it.stub.ModelInfer(raw_request("digits"), timeout=10)).model_version == "1"
-        assert await sender.wait() == 0
-    assert (peak - before) < 250 * MIB
+    with process(store, "--transport", "native", "--max-pending-bytes", str(32 * MIB)) as it:
+        port = int(it.wait_for(r"listening on 127\.0\.0\.1:(\d+)")[1])
+        it.wait_for("ready: 1 models serve")
+        before = peak = resident_bytes(it.popen.pid)
+        with (
+            grpc.insecure_channel(f"127.0.0.1:{port}") as channel,
+            subprocess.Popen(flood(port, 600 * MIB), stderr=subprocess.PIPE, text=True) as sender,
+        ):
+            stub = GRPCInferenceServiceStub(channel)
+            while sender.poll() is None:
+                peak = max(peak, resident_bytes(it.popen.pid))
+                assert stub.ModelInfer(raw_request("digits"), timeout=30).model_version == "1"
+            _, errors = sender.communicate()
+        assert sender.returncode == 0, errors
+        it.wait_for("its messages took too much memory")
+    assert peak - before < 500 * MIB
 
 
 def flood(port: int, size_bytes: int) -> list[str]:
@@ -29,7 +40,7 @@ def flood(port: int, size_bytes: int) -> list[str]:
 import grpc
 channel = grpc.insecure_channel("127.0.0.1:{port}", options=[("grpc.max_send_message_length", -1)])
 try:
-    channel.unary_unary("{METHOD}")(bytes({size_bytes}), timeout=60)
+    channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(bytes({size_bytes}), timeout=60)
 except grpc.RpcError as error:
     assert error.code() is grpc.StatusCode.UNAVAILABLE, error
 else:

@@ -1,5 +1,6 @@
 """A data plane over a repository that the test fills itself: the registry behind it is away."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines.errors import RegistryError
@@ -36,6 +37,9 @@ class Away:
 
     def size_bytes(self, model: str, version: str) -> int | None:
         raise RegistryError(f"cannot read {model} {version}")
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        raise RegistryError(f"cannot write {metrics} to {run_id}")
 
     def fetch(self, model: str, version: str, directory: Path, max_bytes: float) -> Package:
         raise RegistryError(f"cannot fetch {model} {version} of {max_bytes} bytes into {directory}")

@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,9 @@ class Registry:
 
     def size_bytes(self, model: str, version: str) -> int | None:
         raise AssertionError(f"nobody needs it of {model} {version}")
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        raise AssertionError(f"nobody needs it of {run_id}: {metrics}")
 
     def fetch(self, model: str, version: str, directory: Path, max_bytes: float) -> Package:
         assert (version, max_bytes) == ("1", 1000)
