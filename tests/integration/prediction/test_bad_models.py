@@ -49,6 +49,7 @@ def with_a_hung_model(store: Store, transport: str, *options: str) -> Iterator[t
         hung.cancel()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["native", "grpcio"])
 def test_a_model_that_hangs_costs_its_own_callers_only(store: Store, transport: str) -> None:
     with with_a_hung_model(store, transport, "--max-queue-requests", "8") as (it, stub):
@@ -61,20 +62,24 @@ def test_a_model_that_hangs_costs_its_own_callers_only(store: Store, transport: 
         it.check_answers()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["native", "grpcio"])
 def test_what_waits_for_a_hung_model_leaves_memory_to_the_others(store: Store, transport: str) -> None:
-    large = raw_request("stuck", np.zeros((1000, 3), np.float32))
-    options = ("--max-pending-bytes", str(2**20), "--max-queue-requests", "100000")
+    large = raw_request("stuck", np.zeros((20_000, 3), np.float32))
+    limits = {"--max-pending-bytes": 2**26, "--max-queue-requests": 10**5, "--max-request-rows": 20_000}
+    options = [str(each) for pair in limits.items() for each in pair]
     with with_a_hung_model(store, transport, *options) as (it, stub):
-        waiting = [stub.ModelInfer.future(large, timeout=30) for _ in range(200)]
-        wait_until(lambda: sum(call.done() for call in waiting) >= 150, 15)
-        assert {code_of(call) for call in waiting if call.done()} == {Code.RESOURCE_EXHAUSTED}
+        waiting = [stub.ModelInfer.future(large, timeout=30) for _ in range(160)]
+        wait_until(lambda: sum(call.done() for call in waiting) >= 15, 30)  # half of the limit holds 140
+        codes = {code_of(call) for call in waiting if call.done()}
+        assert codes == {Code.RESOURCE_EXHAUSTED}, it.log.read_text()
         it.check_answers()
         for call in waiting:
             call.cancel()
         assert code_of(stub.ModelInfer.future(large, timeout=1)) is Code.DEADLINE_EXCEEDED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["native", "grpcio"])
 def test_a_hung_model_does_not_keep_the_process_from_ending(store: Store, transport: str) -> None:
     with with_a_hung_model(store, transport, "--drain-grace", "1") as (it, _):
