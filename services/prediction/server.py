@@ -18,6 +18,9 @@ from services.prediction.metrics import Metrics, VersionMetrics
 from services.prediction.model import LoadedModel, load
 from services.prediction.pb import open_inference_pb2_grpc as pb_grpc
 from services.prediction.repository import Repository, ServedVersion
+from services.prediction.rest.app import Api
+from services.prediction.rest.body import Bodies
+from services.prediction.rest.server import NullRest, RestServer
 from services.prediction.servicer import POLICY, Servicer
 from services.prediction.settings import Settings
 from services.prediction.sources import Registry, Source, UncachedSource
@@ -37,8 +40,8 @@ FLUSH_S = 0.5
 class PredictionServer:
     """One server, ready to start; `build` makes it."""
 
-    def __init__(self, host: Host, plane: DataPlane, follower: Follower) -> None:
-        self._host, self._follower = host, follower
+    def __init__(self, host: Host, plane: DataPlane, follower: Follower, rest: RestServer | NullRest) -> None:
+        self._host, self._follower, self._rest = host, follower, rest
         self.plane = plane
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -52,12 +55,18 @@ class PredictionServer:
         """Of the metrics page, once started."""
         return self._host.metrics_port
 
+    @property
+    def rest_port(self) -> int:
+        """Of REST, once started; 0 without it."""
+        return self._rest.port
+
     async def start(self) -> None:
         """Listen, and begin to follow the registry. Raises PortTakenError.
 
         Health says SERVING once the registry was read, or the cache in its place.
         """
         await self._host.start()
+        await self._rest.start()
         self._tasks = [asyncio.create_task(self._follower.run()), asyncio.create_task(self._report_ready())]
 
     async def stop(self, grace_s: float) -> None:
@@ -72,7 +81,8 @@ class PredictionServer:
             async with asyncio.timeout(grace_s):
                 await self.plane.drain()
                 await self._host.drained()
-        await self._host.close(min(grace_s, FLUSH_S))
+        flush_s = min(grace_s, FLUSH_S)
+        await asyncio.gather(self._rest.close(flush_s), self._host.close(flush_s))
 
     async def _report_ready(self) -> None:
         await self._follower.synced.wait()
@@ -101,12 +111,20 @@ def build(settings: Settings, registry: Registry) -> PredictionServer:
     streams = Streams(settings.max_streams, settings.max_stream_requests)
     servicer = Servicer(plane, _scheduling(settings), streams, settings.max_request_rows)
     pb_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, host.grpc)
-    return PredictionServer(host, plane, follower)
+    return PredictionServer(host, plane, follower, _rest(settings, servicer, authorizer))
 
 
 async def serve(settings: Settings, registry: Registry) -> None:
     """Run a server until SIGTERM or SIGINT, then let requests finish; a second signal ends them at once."""
     await run_until_signal(build(settings, registry), settings.drain_grace_s)
+
+
+def _rest(settings: Settings, servicer: Servicer, authorizer: Authorizer) -> RestServer | NullRest:
+    if not settings.rest:
+        return NullRest()
+    budget = Budget(settings.max_pending_bytes)  # bodies that arrive, beside the requests that wait
+    bodies = Bodies(settings.max_message_bytes, settings.rest_read_timeout_s, budget)
+    return RestServer(Api(servicer, authorizer, bodies).app(), settings)
 
 
 def _batcher(settings: Settings, model: LoadedModel, counts: VersionMetrics, budget: Budget) -> Batcher:
