@@ -4,7 +4,9 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPConnection
+from functools import partial
+from http.client import HTTPConnection, HTTPSConnection
+from ssl import SSLContext
 from typing import Any
 
 from tests.integration.prediction.serving import ROW, Serving
@@ -43,8 +45,11 @@ async def post(it: Serving, path: str, content: object = None, **headers: str) -
     return await asyncio.to_thread(ask, it.server.rest_port, "POST", path, body, headers)
 
 
-def ask(port: int, verb: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
-    connection = HTTPConnection("127.0.0.1", port, timeout=20)
+def ask(
+    port: int, verb: str, path: str, body: bytes | None, headers: Mapping[str, str], tls: SSLContext | None = None
+) -> Answer:
+    plain, secure = partial(HTTPConnection, "127.0.0.1"), partial(HTTPSConnection, "127.0.0.1", context=tls)
+    connection = (secure if tls else plain)(port, timeout=20)
     try:
         connection.request(verb, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
         answer = connection.getresponse()
