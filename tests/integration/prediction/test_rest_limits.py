@@ -201,6 +201,22 @@ async def test_tls_serves_what_grpc_serves_and_reads_new_certificates(store: Sto
         assert await status(it, shop, "/v2") is None
 
 
+async def test_a_new_authority_of_clients_counts_for_new_connections(store: Store, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    clients = tmp_path / "clients.crt"
+    clients.write_bytes(authority.file.read_bytes())
+    certificate, key = authority.issue("server")
+    settings = {"tls_certificate": certificate, "tls_key": key, "tls_client_ca": clients}
+    async with serving(store.registry, ready=False, **settings, **REST) as it:
+        successor = Authority(tmp_path, "successor")
+        old = trusting(authority.file, authority.issue("old", "old"))
+        new = trusting(authority.file, successor.issue("new", "new"))
+        assert (await status(it, old, "/v2"), await status(it, new, "/v2")) == (200, None)
+        clients.write_bytes(successor.file.read_bytes())
+        await eventually(lambda: gets_through(it, new))
+        assert await status(it, old, "/v2") is None
+
+
 def trusting(ca: Path, pair: tuple[Path, Path] | None = None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=str(ca))
     if pair is not None:
