@@ -25,7 +25,7 @@ if ! docker compose up --detach --wait --wait-timeout "${DRIVETRAIN_WAIT:-600}" 
   die "not every part became healthy; see above, and \`docker compose ps\`"
 fi
 
-prediction=$(address_of prediction 8001) training=$(address_of training 8003) mlflow=$(address_of mlflow 5000)
+prediction=$(address_of prediction 8001) rest=$(address_of prediction 8000) training=$(address_of training 8003) mlflow=$(address_of mlflow 5000)
 umask 077
 cat > "$secrets/client.env" << EOF
 export DRIVETRAIN_TRAINING_ADDRESS=$training
@@ -44,6 +44,7 @@ cat << EOF
 
 Drivetrain is up.
   predictions  $prediction  (gRPC, Open Inference Protocol v2)
+               $rest  (the same over HTTP)
   training     $training  (gRPC)
   MLflow       http://$mlflow  (user admin, password in $secrets/mlflow-admin-password)
 

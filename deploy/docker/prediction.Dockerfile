@@ -42,7 +42,7 @@ COPY --link --from=packages /opt/venv /opt/venv
 COPY --link --from=code /opt/drivetrain /opt/drivetrain
 USER 10001:10001
 WORKDIR /tmp
-EXPOSE 8001 8002
+EXPOSE 8000 8001 8002
 HEALTHCHECK --interval=10s --timeout=5s --start-period=300s --start-interval=1s --retries=3 \
     CMD ["python", "-m", "services.rpc.probe", "127.0.0.1:8001"]
 ENTRYPOINT ["entrypoint.sh"]

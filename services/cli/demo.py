@@ -87,7 +87,7 @@ def prediction_service() -> Iterator[str]:
     from pipelines.home import home
 
     port = _free_port()
-    command = [sys.executable, "-m", "services.prediction", "--port", str(port), "--metrics-port", "0"]
+    command = [sys.executable, "-m", "services.prediction", "--port", str(port), "--metrics-port", "0", "--no-rest"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("DRIVETRAIN_PREDICTION_")}
     log = home() / "demo-prediction.log"
     with log.open("w") as file, subprocess.Popen(command, env=environment, stdout=file, stderr=file) as service:

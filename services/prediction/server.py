@@ -19,6 +19,9 @@ from services.prediction.metrics import Metrics, VersionMetrics
 from services.prediction.model import LoadedModel, load
 from services.prediction.pb import open_inference_pb2_grpc as pb_grpc
 from services.prediction.repository import Repository, ServedVersion
+from services.prediction.rest.app import Api
+from services.prediction.rest.body import Bodies
+from services.prediction.rest.server import NullRest, RestServer
 from services.prediction.servicer import POLICY, Servicer
 from services.prediction.settings import Settings
 from services.prediction.shadow_reports import ShadowReports
@@ -44,8 +47,10 @@ SHADOW_PART = 4
 class PredictionServer:
     """One server, ready to start; `build` makes it."""
 
-    def __init__(self, host: Host, plane: DataPlane, follower: Follower, reports: ShadowReports) -> None:
-        self._host, self._follower, self._reports = host, follower, reports
+    def __init__(
+        self, host: Host, plane: DataPlane, follower: Follower, reports: ShadowReports, rest: RestServer | NullRest
+    ) -> None:
+        self._host, self._follower, self._reports, self._rest = host, follower, reports, rest
         self.plane = plane
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -59,12 +64,18 @@ class PredictionServer:
         """Of the metrics page, once started."""
         return self._host.metrics_port
 
+    @property
+    def rest_port(self) -> int:
+        """Of REST, once started; 0 without it."""
+        return self._rest.port
+
     async def start(self) -> None:
         """Listen, and begin to follow the registry. Raises PortTakenError.
 
         Health says SERVING once the registry was read, or the cache in its place.
         """
         await self._host.start()
+        await self._rest.start()
         self._tasks = [asyncio.create_task(self._follower.run()), asyncio.create_task(self._report_ready())]
         self._tasks.append(asyncio.create_task(self._reports.run()))
 
@@ -80,7 +91,8 @@ class PredictionServer:
             async with asyncio.timeout(grace_s):
                 await self.plane.drain()
                 await self._host.drained()
-        await self._host.close(min(grace_s, FLUSH_S))
+        flush_s = min(grace_s, FLUSH_S)
+        await asyncio.gather(self._rest.close(flush_s), self._host.close(flush_s))
 
     async def _report_ready(self) -> None:
         await self._follower.synced.wait()
@@ -115,7 +127,8 @@ def build(settings: Settings, registry: Registry) -> PredictionServer:
     streams = Streams(settings.max_streams, settings.max_stream_requests)
     servicer = Servicer(plane, _scheduling(settings), streams, settings.max_request_rows)
     pb_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, host.grpc)
-    return PredictionServer(host, plane, follower, ShadowReports(shadowing, registry))
+    rest = _rest(settings, servicer, authorizer)
+    return PredictionServer(host, plane, follower, ShadowReports(shadowing, registry), rest)
 
 
 async def serve(settings: Settings, registry: Registry) -> bool:
@@ -126,6 +139,14 @@ async def serve(settings: Settings, registry: Registry) -> bool:
     server = build(settings, registry)
     await run_until_signal(server, settings.drain_grace_s)
     return not server.plane.busy
+
+
+def _rest(settings: Settings, servicer: Servicer, authorizer: Authorizer) -> RestServer | NullRest:
+    if not settings.rest:
+        return NullRest()
+    budget = Budget(settings.max_pending_bytes)  # bodies that arrive, beside the requests that wait
+    bodies = Bodies(settings.max_message_bytes, settings.rest_read_timeout_s, budget)
+    return RestServer(Api(servicer, authorizer, bodies).app(), settings)
 
 
 def _batcher(settings: Settings, model: LoadedModel, counts: VersionMetrics, budget: Budget) -> Batcher:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from services.rpc.settings import HostSettings, Port
 
@@ -15,6 +15,12 @@ class Settings(HostSettings):
 
     port: Port = Field(default=8001, description="gRPC port; 0 takes a free one.")
     metrics_port: Port = Field(default=8002, description="Port of the Prometheus metrics; 0 takes a free one.")
+    rest: bool = Field(default=True, description="Whether the protocol is also spoken over HTTP with JSON.")
+    rest_port: Port = Field(default=8000, description="Port of REST; 0 takes a free one.")
+    rest_max_connections: int = Field(default=512, ge=1, description="Most HTTP connections at a time.")
+    rest_read_timeout_s: float = Field(
+        default=30.0, gt=0, description="Seconds that an HTTP client may take for its headers, and again for a body."
+    )
     transport: Transport = Field(
         default="auto", description="Who takes ModelInfer: native (HTTP/2 in Rust), grpcio, or auto: the faster."
     )
@@ -49,3 +55,10 @@ class Settings(HostSettings):
     tokens_file: Path | None = Field(
         default=None, description="Who may `infer` and `admin`: lines that drivetrain token makes; none: open."
     )
+
+    @model_validator(mode="after")
+    def _rest_has_a_port_of_its_own(self) -> "Settings":
+        if self.rest and self.rest_port and self.rest_port in {self.port, self.metrics_port}:
+            expected = "expected another port than port and metrics_port"
+            raise ValueError(f"rest_port: {expected}, came {self.rest_port}")
+        return self

@@ -67,9 +67,14 @@ def answer_to(error: Exception, request_id: str) -> tuple[grpc.StatusCode, str]:
     """Status and text for the client. Of a bug it learns only the id under which the log holds the traceback."""
     status = status_of(error)
     if status is grpc.StatusCode.INTERNAL:
-        logger.error("request %s failed", request_id, exc_info=error)
-        return status, f"internal error; the server's log has more under request id {request_id}"
+        return status, internal_text(error, request_id)
     return status, str(error)[:MAX_TEXT_CHARS]
+
+
+def internal_text(error: Exception, request_id: str) -> str:
+    """What a client is told of a bug, whatever transport it came by; the log gets the traceback."""
+    logger.error("request %s failed", request_id, exc_info=error)
+    return f"internal error; the server's log has more under request id {request_id}"
 
 
 def with_behaviour(handler: Handler, unary: Behaviour, stream: Stream) -> Handler:

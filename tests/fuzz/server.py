@@ -20,7 +20,7 @@ from tests.integration.prediction.serving import ROW, raw_probabilities, raw_req
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import plain_classifier, probabilities
 
-COMMAND = [sys.executable, "-m", "services.prediction", "--port", "0", "--metrics-port", "0"]
+COMMAND = [sys.executable, "-m", "services.prediction", "--port", "0", "--metrics-port", "0", "--no-rest"]
 STARTED_WITHIN_S = 60
 
 

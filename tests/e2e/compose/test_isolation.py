@@ -15,7 +15,7 @@ from services.cli.prediction_client import prediction_client
 from services.cli.training_client import TrainingClient
 from tests.e2e.compose.stack import SERVICES, address, containers, inside, run
 
-PORTS = (5432, 5000, 6379, 8001, 8002, 8003, 8004, 8080, 8265, 9090, 10001, 52365)
+PORTS = (5432, 5000, 6379, 8000, 8001, 8002, 8003, 8004, 8080, 8265, 9090, 10001, 52365)
 
 KNOCK = """
 import socket, sys
@@ -44,7 +44,12 @@ def test_another_network_reaches_nothing() -> None:
 
 
 def test_the_published_ports_answer_on_this_machine() -> None:
-    published = {address("prediction", 8001), address("training", 8003), address("mlflow", 5000)}
+    published = {
+        address("prediction", 8001),
+        address("prediction", 8000),
+        address("training", 8003),
+        address("mlflow", 5000),
+    }
     for each in published:
         host, port = each.rsplit(":", 1)
         assert host == "127.0.0.1"

@@ -22,7 +22,7 @@ def address(trained: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     home = tmp_path_factory.mktemp("serving")
     trained.copy_to(home)
     port = free_port()
-    options = ["--port", str(port), "--metrics-port", "0"]
+    options = ["--port", str(port), "--metrics-port", "0", "--rest-port", "0"]
     with running(*options, home=home, command=[sys.executable, "-m", "services.prediction"]) as service:
         service.wait_for("ready: 1 models serve")
         yield f"127.0.0.1:{port}"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ROW = np.array([[0.25, -0.5, 1.0]], np.float32)
 Metadata = Sequence[tuple[str, str]]
 
-DEFAULTS: dict[str, object] = {"port": 0, "metrics_port": 0, "poll_interval_s": 0.02}
+DEFAULTS: dict[str, object] = {"port": 0, "metrics_port": 0, "poll_interval_s": 0.02, "rest": False}
 """Settings of every server here that does not say otherwise."""
 
 

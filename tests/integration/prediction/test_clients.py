@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from services.prediction.servicer import EXTENSIONS
+from tests.integration.prediction.environments import python_with
 from tests.integration.prediction.serving import asked, serving
 from tests.integration.prediction.store import Store
 from tests.integration.prediction.test_datatypes import promote_identity
@@ -18,8 +19,7 @@ from tests.unit.prediction.graphs import probabilities
 pytestmark = pytest.mark.usefixtures("each_transport")
 
 CLIENTS = Path(__file__).parent / "clients"
-KSERVE = "kserve==0.21.0"
-ENVIRONMENT = Path(__file__).parents[3] / "build" / "clients" / KSERVE
+KSERVE = "kserve==0.21.0"  # it brings 67 packages
 
 ROWS = np.array([[0.25, -0.5, 1.0], [0.5, 0.5, 0.5]], np.float32)
 EXPECTED = probabilities(ROWS, 1.0)
@@ -63,7 +63,7 @@ async def test_every_call_of_tritonclient(store: Store) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_every_call_of_the_kserve_client(store: Store) -> None:
-    python = await kserve_python()
+    python = await python_with(KSERVE)
     store.promote("digits")
     async with serving(store.registry) as it:
         answers = await asked(str(python), str(CLIENTS / "kserve_calls.py"), f"127.0.0.1:{it.server.port}")
@@ -96,19 +96,3 @@ async def test_nvidias_perf_analyzer(store: Store, options: tuple[str, ...]) -> 
         report, _ = await analyzer.communicate()
     assert analyzer.returncode == 0, report.decode()
     assert "Successful request count: 500" in report.decode(), "the server's own count, by ModelStatistics"
-
-
-async def kserve_python() -> Path:
-    """The interpreter of an environment with the KServe SDK, which brings 67 packages: made once, outside ours."""
-    python, complete = ENVIRONMENT / "bin" / "python", ENVIRONMENT / "complete"
-    if complete.exists():
-        return python
-    making = [sys.executable, "-m", "venv", str(ENVIRONMENT)]
-    filling = [str(python), "-m", "pip", "install", "--quiet", KSERVE]
-    for command in (making, filling):
-        process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
-        _, errors = await process.communicate()
-        if process.returncode != 0:
-            pytest.skip(f"NOT TESTED with KServe's client, {KSERVE} cannot be installed: {errors.decode()[-500:]}")
-    complete.touch()
-    return python

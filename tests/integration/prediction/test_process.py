@@ -22,7 +22,7 @@ from tests.integration.prediction.serving import raw_request
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import SLOW
 
-COMMAND = [sys.executable, "-m", "services.prediction", "--port", "0", "--metrics-port", "0"]
+COMMAND = [sys.executable, "-m", "services.prediction", "--port", "0", "--metrics-port", "0", "--rest-port", "0"]
 
 
 @dataclass

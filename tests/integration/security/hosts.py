@@ -36,7 +36,7 @@ class Server(Protocol):
 
 def build(service: str, **settings: object) -> Server:
     """A server of one of the services on the store at DRIVETRAIN_HOME; the training service's Ray is away."""
-    values = {"port": 0, "metrics_port": 0} | settings
+    values = {"port": 0, "metrics_port": 0, **({"rest_port": 0} if service == "prediction" else {})} | settings
     if service == "prediction":
         registry = ModelRegistry(mlflow_client(), tracking_uri())
         return prediction.build(PredictionSettings.model_validate(values | {"poll_interval_s": 0.05}), registry)

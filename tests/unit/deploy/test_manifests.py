@@ -33,7 +33,11 @@ def test_only_the_arrows_of_the_design_are_allowed(base: Manifests) -> None:
 
 
 def test_from_outside_only_the_two_services_answer(base: Manifests) -> None:
-    assert arrows_from_namespace(base, "other") == {("other", "prediction", 8001), ("other", "training", 8003)}
+    assert arrows_from_namespace(base, "other") == {
+        ("other", "prediction", 8000),
+        ("other", "prediction", 8001),
+        ("other", "training", 8003),
+    }
 
 
 def test_only_prometheus_reads_metrics(rendered: dict[str, Manifests]) -> None:
@@ -41,7 +45,7 @@ def test_only_prometheus_reads_metrics(rendered: dict[str, Manifests]) -> None:
     outside = arrows_from_namespace(monitored, "other")
     metrics = {("prediction", 8002), ("training", 8004), ("ray-head", 8080), ("ray-workers", 8080)}
     added = {(target, port) for _, target, port in arrows_from_namespace(monitored, "monitoring")}
-    assert outside == {("other", "prediction", 8001), ("other", "training", 8003)}
+    assert outside == {("other", "prediction", 8000), ("other", "prediction", 8001), ("other", "training", 8003)}
     assert added == metrics | {(target, port) for _, target, port in outside}
 
 

@@ -36,6 +36,8 @@ def test_wrong_variables_exit_2() -> None:
 
 def test_a_wrong_tokens_file_is_one_clear_line_and_exit_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRIVETRAIN_HOME", str(tmp_path))
-    result = CliRunner().invoke(app, ["--port", "0", "--metrics-port", "0", "--tokens-file", str(tmp_path / "none")])
+    result = CliRunner().invoke(
+        app, ["--port", "0", "--metrics-port", "0", "--no-rest", "--tokens-file", str(tmp_path / "none")]
+    )
     assert result.exit_code == 2
     assert "error: tokens_file: expected a readable text file" in result.output

@@ -34,3 +34,13 @@ def test_one_port_cannot_serve_both() -> None:
     with pytest.raises(ValidationError, match="metrics_port: expected another port than port, came 9000"):
         Settings(port=9000, metrics_port=9000)
     assert Settings(port=0, metrics_port=0).port == 0
+
+
+def test_rest_has_a_port_of_its_own() -> None:
+    for port in ("port", "metrics_port"):
+        with pytest.raises(
+            ValidationError, match="rest_port: expected another port than port and metrics_port, came 900"
+        ):
+            Settings.model_validate({port: 900, "rest_port": 900})
+        assert not Settings.model_validate({port: 900, "rest_port": 900, "rest": False}).rest
+    assert Settings().rest_port == 8000

@@ -32,7 +32,7 @@ class Drivetrain(Own):
     @override
     def launch(self, model: Model, port: int, workplace: Path) -> Launch:
         """A server of all champions of the model's registry."""
-        options = ["--port", str(port), "--metrics-port", "0", *self.options]
+        options = ["--port", str(port), "--metrics-port", "0", "--rest-port", "0", *self.options]
         return Launch(
             [sys.executable, "-m", "services.prediction", *options],
             {"DRIVETRAIN_HOME": str(model.home), "MLFLOW_TRACKING_URI": ""},
