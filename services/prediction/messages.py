@@ -30,6 +30,8 @@ LONGEST = 128
 """From this length on a length takes two bytes."""
 CHECKED_DATATYPES = {"BOOL", "BYTES"}
 """Datatypes whose every value has to be looked at."""
+SMALL = 4096
+"""Bytes up to which values are copied sooner than a view of them is made."""
 MAX_HEADERS = 1024
 MAX_OFFSETS = 4
 """Headers kept, and different lengths of header looked for in requests of one length."""
@@ -75,8 +77,8 @@ class _Header:
         for start, tag in self.tags:
             if not payload.startswith(tag, start + shift):
                 return None
-        view = memoryview(payload)
-        return [view[start + shift : stop + shift] for start, stop in self.values]
+        held = payload if len(payload) < SMALL else memoryview(payload)
+        return [held[start + shift : stop + shift] for start, stop in self.values]
 
 
 class TakesLongError(Exception):
@@ -110,13 +112,18 @@ class MessageReader:
         """
         if len(payload) > self._max_message_bytes:
             raise MessageTooLargeError("Received", len(payload), self._max_message_bytes)
-        start, stop = id_field(payload)
-        shift, field = stop - start, payload[start:stop]
+        return self._recall(payload, 0, 0) or self._recall(payload, *id_field(payload)) or self._read_new(payload)
+
+    def _recall(self, payload: bytes, start: int, stop: int) -> Reading | None:
+        """By a header that was read before, with an id field from `start` to `stop`."""
+        shift = stop - start
         for offset in self._offsets.get(len(payload) - shift, ()):
             header = self._headers.get(payload[:start] + payload[stop : offset + shift])
-            if header is not None and (contents := header.contents(payload, shift)) is not None and field.isascii():
-                return Reading(header.plan, contents, field, len(payload))
-        return self._read_new(payload)
+            if header is not None and (contents := header.contents(payload, shift)) is not None:
+                field = payload[start:stop]
+                if field.isascii():
+                    return Reading(header.plan, contents, field, len(payload))
+        return None
 
     def _forget(self) -> None:
         self._headers.clear()

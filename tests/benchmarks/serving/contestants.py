@@ -6,7 +6,6 @@ from tests.benchmarks.serving.peers.mlserver import MlServer
 from tests.benchmarks.serving.peers.own import BareTransport, Drivetrain, TorchServer
 from tests.benchmarks.serving.peers.triton import Triton
 
-
 CONTESTANTS = (
     Contestant("drivetrain-native", "Drivetrain, native", Drivetrain(("--transport", "native")), MODELS),
     Contestant("drivetrain-grpcio", "Drivetrain, grpcio", Drivetrain(("--transport", "grpcio")), MODELS),
