@@ -151,8 +151,15 @@ def _rest(settings: Settings, servicer: Servicer, authorizer: Authorizer) -> Res
 
 
 def _batcher(settings: Settings, model: LoadedModel, counts: VersionMetrics, budget: Budget) -> Batcher:
-    delay_s = settings.max_queue_delay_us / 1e6
-    return Batcher(model, counts, budget, settings.max_batch_size, settings.max_queue_requests, delay_s)
+    return Batcher(
+        model,
+        counts,
+        budget,
+        settings.max_batch_size,
+        settings.max_queue_requests,
+        settings.max_queue_delay_us / 1e6,
+        settings.max_queue_wait_ms / 1e3,
+    )
 
 
 def _scheduling(settings: Settings) -> Scheduling:

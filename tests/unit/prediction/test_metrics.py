@@ -46,6 +46,7 @@ def test_openmetrics_has_the_same_names() -> None:
     ("error", "reason"),
     [
         (errors.QueueFullError("m", 1), "REJECTED"),
+        (errors.LongWaitError("m", 2.0, 1.0), "REJECTED"),
         (errors.DeadlineExpiredError("m"), "CANCELED"),
         (asyncio.CancelledError(), "CANCELED"),
         (errors.InferenceFailedError("m", "1", "bad"), "BACKEND"),
