@@ -59,7 +59,7 @@ class Batcher:
         self._model, self._metrics, self._budget = model, metrics, budget
         self._max_batch_size, self._max_queue_requests = max_batch_size, max_queue_requests
         self._max_queue_delay_s, self._pace = max_queue_delay_s, Pace(max_queue_wait_s)
-        self._queue, self._held_bytes = CallQueue(), 0
+        self._queue, self._running_rows, self._held_bytes = CallQueue(), 0, 0
         self._guard = threading.Lock()
         self._filled = threading.Condition(self._guard)
         self._working = False
@@ -127,8 +127,10 @@ class Batcher:
         """Why there is no room for all of these; if there is, their bytes are taken."""
         if len(self._queue) + len(calls) > self._max_queue_requests:
             return QueueFullError(self._model.name, self._max_queue_requests)
-        if self._queue.num_rows > self._pace.max_rows_ahead:
-            return LongWaitError(self._model.name, self._pace.expected_wait_s(self._queue.num_rows), self._pace.max_s)
+        rows_waiting = self._queue.num_rows + sum([call.num_rows for call in calls[:-1]])
+        rows_ahead = rows_waiting + self._running_rows
+        if rows_waiting and rows_ahead > self._pace.max_rows_ahead:
+            return LongWaitError(self._model.name, self._pace.expected_wait_s(rows_ahead), self._pace.max_s)
         size_bytes = sum([call.size_bytes for call in calls])
         if not self._budget.take(size_bytes, self._held_bytes):
             return MemoryFullError(self._budget.max_bytes)
@@ -168,6 +170,7 @@ class Batcher:
         """Run the next batch. False if nothing is left: whoever worked the queue is released."""
         with self._guard:
             taken = self._queue.take(self._max_batch_size, time.monotonic())
+            self._running_rows = sum([call.num_rows for call in taken.batch])
             self._metrics.pending = len(self._queue)
             self._give_back(taken.batch + taken.dropped)
         self._drop(taken.dropped)
@@ -175,7 +178,8 @@ class Batcher:
             self._run(taken.batch)
         with self._guard:
             self._working = len(self._queue) > 0
-            self._pace.observe(sum([call.num_rows for call in taken.batch]), time.monotonic(), more=self._working)
+            self._pace.observe(self._running_rows, time.monotonic(), more=self._working)
+            self._running_rows = 0
             return self._working
 
     def _run(self, batch: Sequence[Call]) -> None:

@@ -10,12 +10,12 @@ class Pace:
     """Seconds a row, measured while there is always more to do: from the end of one batch to the end of the next.
 
     So it holds all that stands between two batches: the run, the answers, the reading of requests and what other
-    versions do on the same core meanwhile. Whoever comes when nothing waits is never refused.
+    versions do on the same core meanwhile.
     """
 
     def __init__(self, max_s: float) -> None:
         self.max_s, self.max_rows_ahead = max_s, math.inf
-        """Seconds that a request may have to wait, and how many rows that is."""
+        """Seconds that those before a request may take, and how many rows that is."""
         self._row_s = 0.0
         self._worked_until_s: float | None = None
 

@@ -46,7 +46,7 @@ class Settings(HostSettings):
     max_queue_wait_ms: float = Field(
         default=1000.0,
         gt=0,
-        description="Most milliseconds that a request is let wait: who would have to wait longer is refused at once.",
+        description="Most milliseconds that those before a request may take; who would wait longer is refused at once.",
     )
     max_request_rows: int = Field(default=1024, ge=1, description="Most rows of one request.")
     max_queue_requests: int = Field(default=1024, ge=1, description="Most requests that wait for one model.")

@@ -22,6 +22,10 @@ _REQUESTS = re.compile(r"requests: .* (\d+) done, (\d+) succeeded, (\d+) failed,
 _DATA = re.compile(r"traffic: .*\((\d+)\) data")
 
 
+MAX_IN_FLIGHT = 1000
+"""Requests on one connection; servers allow hardly more."""
+
+
 class LoadError(Exception):
     """h2load is missing, or did not do its work."""
 
@@ -46,16 +50,30 @@ def check_installed() -> None:
 
 def drive(server: Server, model: Model, in_flight: int, seconds: int, connections: int, scratch: Path) -> Load:
     """Keep `in_flight` one-row requests under way for so many seconds, twice. Raises LoadError."""
+    connections = min(connections, in_flight)
+    options = (f"-c{connections}", f"-m{in_flight // connections}", f"-D{seconds}")
+    # The log costs h2load a tenth of what two cores can do: the rate is that of a run without it.
+    rate, _ = _run(server, model, options, seconds, scratch)
+    timed, latencies_ms = _run(server, model, options, seconds, scratch, logged=True)
+    return load_of(rate, timed, latencies_ms)
+
+
+def drive_at(server: Server, model: Model, rate: int, seconds: int, scratch: Path) -> Load:
+    """Send `rate` one-row requests a second, answered or not, in bursts of a hundredth of that. Raises LoadError."""
+    options = ("-c1", f"-m{MAX_IN_FLIGHT}", f"--rps={rate}", f"-D{seconds}")
+    timed, latencies_ms = _run(server, model, options, seconds, scratch, logged=True)
+    return load_of(timed, timed, latencies_ms)
+
+
+def _run(
+    server: Server, model: Model, options: Sequence[str], seconds: int, scratch: Path, *, logged: bool = False
+) -> tuple["Count", list[float]]:
     message, log = scratch / "request.bin", scratch / "h2load.tsv"
     message.write_bytes(framed(model.request().SerializeToString()))
-    log.unlink(missing_ok=True)
-    connections = min(connections, in_flight)
-    options = ("-t1", f"-c{connections}", f"-m{in_flight // connections}", f"-D{seconds}", f"-d{message}")
-    address = f"http://{server.address}{METHOD}"
-    # The log costs h2load a tenth of what two cores can do: the rate is that of a run without it.
-    rate = read_count(_printed([*options, address], seconds), server.answer_bytes)
-    timed = read_count(_printed([*options, f"--log-file={log}", address], seconds), server.answer_bytes)
-    return load_of(rate, timed, read_latencies(log.read_text() if log.exists() else ""))
+    log.write_text("")
+    logging = (f"--log-file={log}",) if logged else ()
+    printed = _printed(["-t1", f"-d{message}", *logging, *options, f"http://{server.address}{METHOD}"], seconds)
+    return read_count(printed, server.answer_bytes), read_latencies(log.read_text())
 
 
 def _printed(arguments: Sequence[str], seconds: int) -> str:
@@ -99,8 +117,8 @@ def load_of(rate: Count, timed: Count, latencies_ms: Sequence[float]) -> Load:
         rate.requests_per_second,
         p50_ms=centiles[49],
         p99_ms=centiles[98],
-        requests=rate.requests + timed.requests,
-        errors=rate.errors + timed.errors,
+        requests=timed.requests if rate is timed else rate.requests + timed.requests,
+        errors=timed.errors if rate is timed else rate.errors + timed.errors,
     )
 
 
