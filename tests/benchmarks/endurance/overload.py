@@ -52,7 +52,7 @@ def overload(transport: str, seconds: int, workplace: Path, tell: Tell) -> Overl
 
     Under too much load it lets nobody wait longer than the p99 that is normal.
     """
-    model = provide(MODEL, workplace / "home")
+    model = provide(MODEL, workplace / "endurance")
     message = model.request().SerializeToString()
     with running(_server(transport), model, workplace) as server:
         capacity = drive(server, model, IN_FLIGHT, CAPACITY_SECONDS, 1, workplace).requests_per_second

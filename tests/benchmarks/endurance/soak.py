@@ -73,7 +73,7 @@ class Soak:
 
 def soak(transport: str, seconds: int, workplace: Path, tell: Tell) -> Soak:
     """Find out what the service can answer, then keep it at 70 % of that."""
-    model = provide(MODEL, workplace / "home")
+    model = provide(MODEL, workplace / "endurance")
     peer = Drivetrain(("--transport", transport))
     contestant = Contestant(f"soak-{transport}", f"Drivetrain, {transport}", peer, (MODEL,))
     slices: list[Slice] = []
