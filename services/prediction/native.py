@@ -189,10 +189,12 @@ class NativeFront(Front):
                 self._lead_anew()
 
     def _take(self, event: Event, now_s: float) -> None:
-        _, call_id, _, payload, _, details = event
+        _, call_id, _, payload, peer, details = event
         if payload is None or details is None:
             self._cancel(call_id)
             return
+        if self._guard.alarmed:
+            self._guard.handed_over(str(peer), len(payload))
         metadata, _, remaining_s = details
         try:
             self._authorize(metadata)
