@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ def _activity(
     if key not in now:
         return activity
     last, first = now[key], before.get(key, Counts())
-    if last.requests < first.requests or last.failures < first.failures:  # the server has started anew
-        first = Counts()
+    if any(now_each < then for now_each, then in zip(astuple(last), astuple(first), strict=True)):
+        first = Counts()  # the server has started anew
     requests, rows, batches = last.requests - first.requests, last.rows - first.rows, last.batches - first.batches
     return Activity(
         *(row.name, row.version, row.state, row.reason),

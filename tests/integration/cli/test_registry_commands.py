@@ -76,7 +76,7 @@ def test_traffic_shows_and_sets_the_rule(store: Home) -> None:
         0,
         f"{MODEL}: canary 0%, shadow 100%; version 1 is challenger\n",
     )
-    assert store.client.get_model_version_by_alias(MODEL, CHALLENGER).version == "1"
+    assert store.registry.aliases()[MODEL][CHALLENGER] == "1"
     store.client.set_registered_model_tag(MODEL, CANARY_TAG, "10%")
     wrong = f"tag {CANARY_TAG}: expected a number from 0 to 1, came '10%'"
     shown = f"{MODEL}: no rule, as there is a wrong one: {wrong}; version 1 is challenger\n"
