@@ -141,10 +141,12 @@ def _warn_if_busy(console: Console) -> None:
 def _show(console: Console, cells: dict[Key, Cell], titles: dict[str, str]) -> None:
     if cells:
         plot.draw(FOLDER / "serving.png", cells, titles)
+        report.write_markdown(FOLDER / "serving.md", cells, table_of.COLUMNS)
         print_table(report.table(cells, titles, table_of.REFERENCES))
         if verdicts := targets.verdicts(cells, table_of.REFERENCES):
             print_table(targets.table(verdicts))
-        console.print(f"figures: {FOLDER / 'serving.json'}, plot: {FOLDER / 'serving.png'}", highlight=False)
+        files = ", ".join(str(FOLDER / f"serving.{kind}") for kind in ("json", "md", "png"))
+        console.print(f"figures, table and plot: {files}", highlight=False)
 
 
 if __name__ == "__main__":

@@ -18,3 +18,10 @@ CONTESTANTS = (
 )
 REFERENCES = ("triton-1", "triton-2")
 """The better of these in a cell is what the others are compared with."""
+COLUMNS = {
+    "Drivetrain": ("drivetrain-native",),
+    "Triton": REFERENCES,
+    "grpc.aio + torch": ("grpc-aio",),
+    "MLServer": ("mlserver", "mlserver-inline"),
+}
+"""Of the README's table: the best of these in a cell."""

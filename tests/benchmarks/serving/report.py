@@ -41,6 +41,20 @@ def _figures(cell: Cell, best: Reference | None) -> tuple[str, ...]:
     return f"{cell.requests_per_second:,.0f}", rate, f"{cell.p50_ms:.2f}", f"{cell.p99_ms:.2f}", p99, errors, wrong
 
 
+def write_markdown(file: Path, cells: Cells, columns: Mapping[str, Sequence[str]]) -> None:
+    """The table of a README: requests a second and p99 in ms; of several contestants in a column the best of each.
+
+    The last column is the ratio of the first two columns' rates.
+    """
+    lines = [f"| model | in flight | {' | '.join(columns)} | ratio |", "|---|--:|" + "--:|" * (len(columns) + 1)]
+    for model, in_flight in dict.fromkeys((key.model, key.in_flight) for key in cells):
+        best = [reference(cells, model, in_flight, names) for names in columns.values()]
+        figures = [f"{each.requests_per_second:,.0f} ({each.p99_ms:.2f})" if each else "" for each in best]
+        ratio = f"{best[0].requests_per_second / best[1].requests_per_second:.2f}" if best[0] and best[1] else ""
+        lines.append(f"| {model} | {in_flight} | {' | '.join(figures)} | {ratio} |")
+    file.write_text("\n".join(lines) + "\n")
+
+
 def write_json(file: Path, plan: Plan, measurements: Sequence[Measurement], failures: Sequence[str]) -> None:
     """The raw figures with where, when and how they were taken."""
     content = {

@@ -12,7 +12,7 @@ from tests.benchmarks.serving.contestants import REFERENCES
 from tests.benchmarks.serving.figures import Key, Measurement, summarise
 from tests.benchmarks.serving.grid import Plan
 from tests.benchmarks.serving.plot import draw
-from tests.benchmarks.serving.report import table, write_json
+from tests.benchmarks.serving.report import table, write_json, write_markdown
 from tests.unit.benchmarks.test_figures import measurement
 
 TITLES = {"ours": "Drivetrain", "triton-1": "Triton, 1 instance", "triton-2": "Triton, 2 instances"}
@@ -30,6 +30,17 @@ def rows(measurements: list[Measurement]) -> list[list[str]]:
     assert isinstance(console.file, StringIO)
     lines = console.file.getvalue().splitlines()
     return [line.split() for line in lines if "Drivetrain" in line or "Triton," in line]
+
+
+def test_the_readmes_table_has_the_best_of_each_column(tmp_path: Path) -> None:
+    columns = {"Drivetrain": ("ours",), "Triton": ("triton-1", "triton-2")}
+    write_markdown(tmp_path / "table.md", summarise(MEASUREMENTS), columns)
+    assert (tmp_path / "table.md").read_text().splitlines() == [
+        "| model | in flight | Drivetrain | Triton | ratio |",
+        "|---|--:|--:|--:|--:|",
+        "| mlp | 64 | 60,000 (2.00) | 20,000 (8.00) | 3.00 |",
+        "| cnn | 1 | 2,500 (0.50) |  |  |",
+    ]
 
 
 def test_ratios_are_against_the_better_triton() -> None:
