@@ -17,10 +17,11 @@ from typing_extensions import Buffer
 from pipelines.registry.manifest import NUMPY_DTYPES, Tensor
 from services.prediction.budget import Budget
 from services.prediction.call_queue import CallQueue
-from services.prediction.calls import DEFAULT_PRIORITY, Array, Arrays, Call, Content, RowShapes, Run, split
+from services.prediction.calls import DEFAULT_PRIORITY, Array, Arrays, Call, Content, Ran, RowShapes, Run, split
 from services.prediction.errors import DeadlineExpiredError, LongWaitError, MemoryFullError, QueueFullError
 from services.prediction.metrics import BatchTimes, VersionMetrics
 from services.prediction.pace import Pace
+from services.prediction.tracing import Hook, current
 from services.prediction.worker import Worker
 from services.rpc.errors import ExhaustedError
 
@@ -68,6 +69,7 @@ class Batcher:
         self._worker = Worker(f"inference-{model.name}")
         self.shadow: Callable[[Sequence[Call], Run], object] = unseen
         """Given each batch that was answered, with its run; returns at once, and never raises."""
+        self.traced: Hook = untraced
 
     @property
     def idle(self) -> bool:
@@ -193,13 +195,15 @@ class Batcher:
             return
         ran_s = time.monotonic()
         self.expected_s = max(ran_s - joined_s, self.expected_s * FORGETTING, self._max_queue_delay_s)
-        self._metrics.observe_batch(batch, BatchTimes(started_s, joined_s, ran_s))  # who is answered finds it counted
+        times = BatchTimes(started_s, joined_s, ran_s)
+        self._metrics.observe_batch(batch, times)  # who is answered finds it counted
         start = 0
         for call in batch:
             _answer(call, run, start)
             start += call.num_rows
         self._metrics.observe_answers(batch, time.monotonic() - ran_s)
         self.shadow(batch, run)
+        self.traced(batch, times)
 
     def _run_apart(self, batch: Sequence[Call], error: Exception) -> None:
         """A batch failed: each call for itself, so that only the one that the model cannot bear fails."""
@@ -219,17 +223,21 @@ def unseen(batch: Sequence[Call], run: Run) -> None:
     """Nobody shadows the version."""
 
 
+def untraced(batch: Sequence[Call], times: BatchTimes) -> None:
+    """Nobody follows its requests."""
+
+
 class FutureCall(Call):
     """A call whose answer is awaited in an event loop."""
 
-    __slots__ = ("_loop", "_outputs")
+    __slots__ = ("_loop", "_outputs", "_trace")
 
     def __init__(
         self, contents: Sequence[Content], row_shapes: RowShapes, num_rows: int, deadline_s: float, priority: int
     ) -> None:
         size_bytes = sum(len(content) if isinstance(content, bytes) else content.nbytes for content in contents)
         super().__init__(contents, row_shapes, num_rows, deadline_s, priority, size_bytes=size_bytes)
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._trace = asyncio.get_running_loop(), current.get()
         self._outputs: asyncio.Future[Arrays] = self._loop.create_future()
 
     async def outputs(self) -> Arrays:
@@ -246,6 +254,10 @@ class FutureCall(Call):
     def refuse(self, error: Exception) -> None:
         """Hand the error to the event loop."""
         self._settle(error)
+
+    def trace(self, ran: Ran) -> None:
+        """Put it into the span of the request."""
+        self._trace.ran(self.queued_s, ran)
 
     def _settle(self, answer: Arrays | Exception) -> None:
         if not self._loop.is_closed():
