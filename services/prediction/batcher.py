@@ -4,7 +4,6 @@ A version runs one batch at a time, in whichever thread was told to work its que
 Nothing needs closing: a version that was replaced answers what it holds and is then freed with the last reference.
 """
 
-import asyncio
 import math
 import threading
 import time
@@ -17,11 +16,12 @@ from typing_extensions import Buffer
 from pipelines.registry.manifest import NUMPY_DTYPES, Tensor
 from services.prediction.budget import Budget
 from services.prediction.call_queue import CallQueue
-from services.prediction.calls import DEFAULT_PRIORITY, Array, Arrays, Call, Content, Ran, RowShapes, Run, split
+from services.prediction.calls import DEFAULT_PRIORITY, Array, Arrays, Call, Content, Run, split
 from services.prediction.errors import DeadlineExpiredError, LongWaitError, MemoryFullError, QueueFullError
+from services.prediction.future_call import FutureCall
 from services.prediction.metrics import BatchTimes, VersionMetrics
 from services.prediction.pace import Pace
-from services.prediction.tracing import Hook, current
+from services.prediction.tracing import Hook
 from services.prediction.worker import Worker
 from services.rpc.errors import ExhaustedError
 
@@ -227,43 +227,6 @@ def untraced(batch: Sequence[Call], times: BatchTimes) -> None:
     """Nobody follows its requests."""
 
 
-class FutureCall(Call):
-    """A call whose answer is awaited in an event loop."""
-
-    __slots__ = ("_loop", "_outputs", "_trace")
-
-    def __init__(
-        self, contents: Sequence[Content], row_shapes: RowShapes, num_rows: int, deadline_s: float, priority: int
-    ) -> None:
-        size_bytes = sum(len(content) if isinstance(content, bytes) else content.nbytes for content in contents)
-        super().__init__(contents, row_shapes, num_rows, deadline_s, priority, size_bytes=size_bytes)
-        self._loop, self._trace = asyncio.get_running_loop(), current.get()
-        self._outputs: asyncio.Future[Arrays] = self._loop.create_future()
-
-    async def outputs(self) -> Arrays:
-        """The outputs of the call's rows. Raises what it was refused with; cancelled, it leaves the queue."""
-        try:
-            return await self._outputs
-        finally:
-            self.cancelled = True
-
-    def answer(self, run: Run, start: int) -> None:
-        """Hand the rows to the event loop."""
-        self._settle(run.rows(start, start + self.num_rows))
-
-    def refuse(self, error: Exception) -> None:
-        """Hand the error to the event loop."""
-        self._settle(error)
-
-    def trace(self, ran: Ran) -> None:
-        """Put it into the span of the request."""
-        self._trace.ran(self.queued_s, ran)
-
-    def _settle(self, answer: Arrays | Exception) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(_set, self._outputs, answer)
-
-
 def join(calls: Sequence[Call], tensors: Sequence[Tensor]) -> dict[str, Array]:
     """The inputs of a batch by name, `(rows, ...)`: the calls' rows one after another, copied once at most."""
     num_rows = sum(call.num_rows for call in calls)
@@ -287,12 +250,3 @@ def _answer(call: Call, run: Run, start: int) -> None:
         call.answer(run, start)
     except Exception as error:  # noqa: BLE001 - its neighbours still have to be answered
         call.refuse(error)
-
-
-def _set(future: "asyncio.Future[Arrays]", answer: Arrays | Exception) -> None:
-    if future.done():
-        return  # its caller has gone
-    if isinstance(answer, Exception):
-        future.set_exception(answer)
-    else:
-        future.set_result(answer)
