@@ -4,7 +4,6 @@ A version runs one batch at a time, in whichever thread was told to work its que
 Nothing needs closing: a version that was replaced answers what it holds and is then freed with the last reference.
 """
 
-import asyncio
 import math
 import threading
 import time
@@ -17,10 +16,12 @@ from typing_extensions import Buffer
 from pipelines.registry.manifest import NUMPY_DTYPES, Tensor
 from services.prediction.budget import Budget
 from services.prediction.call_queue import CallQueue
-from services.prediction.calls import DEFAULT_PRIORITY, Array, Arrays, Call, Content, RowShapes, Run, split
+from services.prediction.calls import DEFAULT_PRIORITY, Array, Arrays, Call, Content, Run, split
 from services.prediction.errors import DeadlineExpiredError, LongWaitError, MemoryFullError, QueueFullError
+from services.prediction.future_call import FutureCall
 from services.prediction.metrics import BatchTimes, VersionMetrics
 from services.prediction.pace import Pace
+from services.prediction.tracing import Hook
 from services.prediction.worker import Worker
 from services.rpc.errors import ExhaustedError
 
@@ -68,6 +69,7 @@ class Batcher:
         self._worker = Worker(f"inference-{model.name}")
         self.shadow: Callable[[Sequence[Call], Run], object] = unseen
         """Given each batch that was answered, with its run; returns at once, and never raises."""
+        self.traced: Hook = untraced
 
     @property
     def idle(self) -> bool:
@@ -193,13 +195,15 @@ class Batcher:
             return
         ran_s = time.monotonic()
         self.expected_s = max(ran_s - joined_s, self.expected_s * FORGETTING, self._max_queue_delay_s)
-        self._metrics.observe_batch(batch, BatchTimes(started_s, joined_s, ran_s))  # who is answered finds it counted
+        times = BatchTimes(started_s, joined_s, ran_s)
+        self._metrics.observe_batch(batch, times)  # who is answered finds it counted
         start = 0
         for call in batch:
             _answer(call, run, start)
             start += call.num_rows
         self._metrics.observe_answers(batch, time.monotonic() - ran_s)
         self.shadow(batch, run)
+        self.traced(batch, times)
 
     def _run_apart(self, batch: Sequence[Call], error: Exception) -> None:
         """A batch failed: each call for itself, so that only the one that the model cannot bear fails."""
@@ -219,37 +223,8 @@ def unseen(batch: Sequence[Call], run: Run) -> None:
     """Nobody shadows the version."""
 
 
-class FutureCall(Call):
-    """A call whose answer is awaited in an event loop."""
-
-    __slots__ = ("_loop", "_outputs")
-
-    def __init__(
-        self, contents: Sequence[Content], row_shapes: RowShapes, num_rows: int, deadline_s: float, priority: int
-    ) -> None:
-        size_bytes = sum(len(content) if isinstance(content, bytes) else content.nbytes for content in contents)
-        super().__init__(contents, row_shapes, num_rows, deadline_s, priority, size_bytes=size_bytes)
-        self._loop = asyncio.get_running_loop()
-        self._outputs: asyncio.Future[Arrays] = self._loop.create_future()
-
-    async def outputs(self) -> Arrays:
-        """The outputs of the call's rows. Raises what it was refused with; cancelled, it leaves the queue."""
-        try:
-            return await self._outputs
-        finally:
-            self.cancelled = True
-
-    def answer(self, run: Run, start: int) -> None:
-        """Hand the rows to the event loop."""
-        self._settle(run.rows(start, start + self.num_rows))
-
-    def refuse(self, error: Exception) -> None:
-        """Hand the error to the event loop."""
-        self._settle(error)
-
-    def _settle(self, answer: Arrays | Exception) -> None:
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(_set, self._outputs, answer)
+def untraced(batch: Sequence[Call], times: BatchTimes) -> None:
+    """Nobody follows its requests."""
 
 
 def join(calls: Sequence[Call], tensors: Sequence[Tensor]) -> dict[str, Array]:
@@ -275,12 +250,3 @@ def _answer(call: Call, run: Run, start: int) -> None:
         call.answer(run, start)
     except Exception as error:  # noqa: BLE001 - its neighbours still have to be answered
         call.refuse(error)
-
-
-def _set(future: "asyncio.Future[Arrays]", answer: Arrays | Exception) -> None:
-    if future.done():
-        return  # its caller has gone
-    if isinstance(answer, Exception):
-        future.set_exception(answer)
-    else:
-        future.set_result(answer)

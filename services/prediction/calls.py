@@ -4,6 +4,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,17 @@ class Run:
         if content is None:
             content = self._contents[name] = self.outputs[name].tobytes()
         return content
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """The run that answered a call: of which version, with how many rows, from when to when of `time.monotonic()`."""
+
+    model: str
+    version: str
+    batch_size: int
+    taken_s: float
+    ran_s: float
 
 
 class Call(ABC):
@@ -83,6 +95,9 @@ class Call(ABC):
     def refuse(self, error: Exception) -> None:
         """There will be no answer."""
 
+    def trace(self, ran: Ran) -> None:  # noqa: B027 - most have nobody who follows them
+        """This run has answered the call; told only where requests are traced."""
+
 
 class Part(Call):
     """Some rows of a call that has more of them than a batch."""
@@ -111,6 +126,10 @@ class Part(Call):
         """One part fails, the call fails."""
         self._whole.fail(error)
 
+    def trace(self, ran: Ran) -> None:
+        """The call ran from its first part's run to its last."""
+        self._whole.trace(ran, last=self.counts)
+
 
 class _Whole:
     """A call in parts; they come back one after another, as a version runs one batch at a time."""
@@ -119,6 +138,7 @@ class _Whole:
         self.call = call
         self._outputs: list[Arrays | None] = [None] * num_parts
         self.failed = False
+        self._taken_s = math.inf
 
     def add(self, place: int, outputs: Arrays) -> None:
         self._outputs[place] = outputs
@@ -131,6 +151,11 @@ class _Whole:
         if not self.failed:
             self.failed = True
             self.call.refuse(error)
+
+    def trace(self, ran: Ran, *, last: bool) -> None:
+        self._taken_s = min(self._taken_s, ran.taken_s)
+        if last and not self.failed:
+            self.call.trace(replace(ran, taken_s=self._taken_s))
 
 
 def split(call: Call, max_rows: int) -> list[Call]:

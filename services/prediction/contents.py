@@ -109,7 +109,6 @@ def _narrowed(values: Array, datatype: Datatype, field: str) -> Array:
     dtype = NUMPY_DTYPES[datatype]
     if dtype.kind in "iu" and dtype.itemsize < values.dtype.itemsize:
         limits = np.iinfo(dtype)
-        low, high = int(values.min()), int(values.max())
-        if low < limits.min or high > limits.max:
-            raise InvalidRequestError(field, f"{datatype} values in [{limits.min}, {limits.max}]", f"[{low}, {high}]")
+        if values.min() < limits.min or values.max() > limits.max:
+            raise InvalidRequestError(field, f"{datatype} values in [{limits.min}, {limits.max}]", "one beyond them")
     return values.astype(dtype, copy=False)

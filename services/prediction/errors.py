@@ -31,6 +31,9 @@ from services.rpc.errors import (
     PreconditionError,
 )
 
+QUOTING = "Status Message:"
+"""What follows these words of onnxruntime's may quote values."""
+
 
 class UnknownModelError(NotFoundError):
     """No registered model is called `model`."""
@@ -160,11 +163,14 @@ class LoadFailedError(PreconditionError):
 
 
 class InferenceFailedError(FaultError):
-    """The graph failed on a request that passed validation: a fault of the model, for the log only."""
+    """The graph failed on a request that passed validation: a fault of the model, for the log only.
+
+    `reason` is onnxruntime's own, which may quote values of the request; the error's text leaves that part out.
+    """
 
     def __init__(self, model: str, version: str, reason: str) -> None:
         super().__init__(model, version, reason)
         self.model, self.version, self.reason = model, version, reason
 
     def __str__(self) -> str:
-        return f"version {self.version} of model {self.model!r} failed: {self.reason}"
+        return f"version {self.version} of model {self.model!r} failed: {self.reason.partition(QUOTING)[0].rstrip()}"

@@ -43,8 +43,8 @@ class LoadedModel:
         """The outputs by name for `(rows, ...)` inputs. Raises InferenceFailedError, also if rows are lost."""
         try:
             outputs = self._session.run(self._output_names, inputs)
-        except Exception as error:  # onnxruntime's errors share no other base
-            raise InferenceFailedError(self.name, self.version, str(error)) from error
+        except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no other base
+            raise InferenceFailedError(self.name, self.version, str(error)) from None  # a traceback would quote values
         num_rows = next(iter(inputs.values())).shape[0]
         for name, output in zip(self._output_names, outputs, strict=True):
             if output.shape[:1] != (num_rows,):

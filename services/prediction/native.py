@@ -17,19 +17,22 @@ from functools import partial
 from pygrpc_native import NativeGrpcFront
 
 from services.prediction.batcher import Batcher
-from services.prediction.calls import Call, Run
+from services.prediction.calls import Call, Ran, Run
 from services.prediction.cores import available_cores
 from services.prediction.flood_guard import FloodGuard
 from services.prediction.messages import MessageReader, Reading, TakesLongError
 from services.prediction.settings import Settings
+from services.prediction.tracing import Tracing, rpc
 from services.prediction.worker import Worker
 from services.rpc.errors import ExhaustedError, MessageTooLargeError
 from services.rpc.hosting import KEEPALIVE_TIME_MS, KEEPALIVE_TIMEOUT_MS, Front
+from services.rpc.logs import request_context
 from services.rpc.status import answer_to, request_id_of
 
 logger = logging.getLogger(__name__)
 
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
+ENDPOINT = rpc(METHOD)
 MAX_EVENTS = 1024
 """Most events taken at a time."""
 QUICK_S, ALONE_S = 0.001, 0.003
@@ -55,8 +58,10 @@ Event = tuple[int, int, int, bytes | None, bytes | str | None, Details | None]
 class NativeFront(Front):
     """ModelInfer on a plaintext port; everything else goes on to the gRPC server behind it."""
 
-    def __init__(self, reader: MessageReader, authorize: Authorize, guard: FloodGuard, settings: Settings) -> None:
-        self._reader, self._authorize, self._guard = reader, authorize, guard
+    def __init__(
+        self, reader: MessageReader, authorize: Authorize, guard: FloodGuard, tracing: Tracing, settings: Settings
+    ) -> None:
+        self._reader, self._authorize, self._guard, self._tracing = reader, authorize, guard, tracing
         self._max_message_bytes, self._busy_poll_s = settings.max_message_bytes, settings.busy_poll_us / 1e6
         self._calls: dict[int, NativeCall] = {}
         self._turns: deque[Batcher] = deque()
@@ -114,13 +119,22 @@ class NativeFront(Front):
         """Send the error's status."""
         if self._calls.pop(call.call_id, None) is not None:
             call.plan.served.metrics.failed(error, time.monotonic() - call.queued_s)
-            self._refuse(call.call_id, error, call.request_id)
+            call.cancelled = True
+            self._refuse(call.call_id, error, call.metadata, call.queued_s)
 
-    def _refuse(self, call_id: int, error: Exception, request_id: str) -> None:
-        status, text = answer_to(error, request_id)
-        if not isinstance(error, ExhaustedError):  # the metrics count these: a line each would make things worse
-            logger.info("%s: %s: %s", METHOD, status.name, text, extra={"request_id": request_id})
-        self._front.fail(call_id, status.value[0], text)
+    def trace(self, call: "NativeCall", ran: Ran) -> None:
+        """Follow a request that was answered, and not refused or cancelled in the end."""
+        if not call.cancelled:
+            self._tracing.answered(ENDPOINT, call.metadata, call.queued_s, ran)
+
+    def _refuse(self, call_id: int, error: Exception, metadata: Metadata, since_s: float) -> None:
+        request_id = request_id_of(metadata)
+        with request_context(request_id):
+            status, text = answer_to(error, request_id)
+            if not isinstance(error, ExhaustedError):  # the metrics count these: a line each would make things worse
+                logger.info("%s: %s: %s", METHOD, status.name, text)
+            self._front.fail(call_id, status.value[0], text)
+            self._tracing.refused(ENDPOINT, metadata, since_s, error)
 
     def _lead_anew(self) -> None:
         self._running_since_s = None
@@ -204,7 +218,7 @@ class NativeFront(Front):
             self._slow_reads.do(partial(self._take_slowly, call_id, long.read, details, now_s))
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
-            self._refuse(call_id, error, request_id_of(metadata))
+            self._refuse(call_id, error, metadata, now_s)
             return
         call = NativeCall(self, call_id, reading, metadata, now_s, remaining_s)
         self._calls[call_id] = call
@@ -216,7 +230,7 @@ class NativeFront(Front):
         try:
             reading = read()
         except Exception as error:  # noqa: BLE001 - as above
-            self._refuse(call_id, error, request_id_of(metadata))
+            self._refuse(call_id, error, metadata, now_s)
             self._deferred.discard(call_id)
             return
         call = NativeCall(self, call_id, reading, metadata, now_s, remaining_s)
@@ -234,13 +248,15 @@ class NativeFront(Front):
         call = self._calls.pop(call_id, None)
         if call is not None:
             call.cancelled = True
-            call.plan.served.metrics.failed(asyncio.CancelledError())
+            left = asyncio.CancelledError()
+            call.plan.served.metrics.failed(left)
+            self._tracing.refused(ENDPOINT, call.metadata, call.queued_s, left)
 
 
 class NativeCall(Call):
     """A call whose answer goes to the front."""
 
-    __slots__ = ("_front", "_id_field", "_metadata", "call_id", "plan")
+    __slots__ = ("_front", "_id_field", "call_id", "metadata", "plan")
 
     def __init__(
         self,
@@ -256,12 +272,7 @@ class NativeCall(Call):
         super().__init__(
             contents, plan.row_shapes, plan.num_rows, queued_s + timeout_s, plan.priority, queued_s, size_bytes
         )
-        self._front, self._metadata, self.call_id, self.plan = front, metadata, call_id, plan
-
-    @property
-    def request_id(self) -> str:
-        """The caller's own, or a new one."""
-        return request_id_of(self._metadata)
+        self._front, self.metadata, self.call_id, self.plan = front, metadata, call_id, plan
 
     def answer(self, run: Run, start: int) -> None:
         """Write the response, and send it."""
@@ -270,3 +281,7 @@ class NativeCall(Call):
     def refuse(self, error: Exception) -> None:
         """Send the error's status."""
         self._front.fail(self, error)
+
+    def trace(self, ran: Ran) -> None:
+        """The request is answered as a whole."""
+        self._front.trace(self, ran)

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import time
 from contextlib import suppress
 
 from pipelines.registry.package import Package
@@ -29,9 +31,11 @@ from services.prediction.shadow_reports import ShadowReports
 from services.prediction.shadowing import Shadowing
 from services.prediction.sources import Registry, Source, UncachedSource
 from services.prediction.streaming import Streams
+from services.prediction.tracing import Tracing, make_tracing
 from services.prediction.transport import make_front
 from services.rpc.access import AuthorizationInterceptor
 from services.rpc.authorization import Authorizer
+from services.rpc.background import in_daemon_thread
 from services.rpc.hosting import Host, run_until_signal
 from services.rpc.status import StatusInterceptor
 
@@ -41,6 +45,9 @@ FLUSH_S = 0.5
 """Seconds for the last answers to leave; health watchers, who never leave by themselves, are cut off after it."""
 
 
+POLL_S = 0.005
+EXPORT_S = 2.0
+"""Seconds for the last spans to leave; a collector that is away holds up no stop for longer."""
 SHADOW_PART = 4
 """The part of a queue, one in so many, that requests may take which nobody waits for."""
 
@@ -49,9 +56,15 @@ class PredictionServer:
     """One server, ready to start; `build` makes it."""
 
     def __init__(
-        self, host: Host, plane: DataPlane, follower: Follower, reports: ShadowReports, rest: RestServer | NullRest
+        self,
+        host: Host,
+        plane: DataPlane,
+        follower: Follower,
+        reports: ShadowReports,
+        rest: RestServer | NullRest,
+        tracing: Tracing,
     ) -> None:
-        self._host, self._follower, self._reports, self._rest = host, follower, reports, rest
+        self._host, self._follower, self._reports, self._rest, self._tracing = host, follower, reports, rest, tracing
         self.plane = plane
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -94,6 +107,16 @@ class PredictionServer:
                 await self._host.drained()
         flush_s = min(grace_s, FLUSH_S)
         await asyncio.gather(self._rest.close(flush_s), self._host.close(flush_s))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(grace_s, EXPORT_S)):
+                await in_daemon_thread(self._send_spans)
+
+    def _send_spans(self) -> None:
+        """Those of the last batch are made after its answers."""
+        until_s = time.monotonic() + FLUSH_S
+        while self.plane.busy and time.monotonic() < until_s:
+            time.sleep(POLL_S)
+        self._tracing.close()
 
     async def _report_ready(self) -> None:
         await self._follower.synced.wait()
@@ -104,6 +127,7 @@ class PredictionServer:
 def build(settings: Settings, registry: Registry) -> PredictionServer:
     """A server over `registry`, not yet listening; call it inside a running event loop. Raises InvalidSettingsError."""
     authorizer = Authorizer(POLICY, settings.tokens_file, settings.tls_client_ca)
+    tracing = make_tracing(os.environ)
     metrics, repository, budget = Metrics(), Repository(), Budget(settings.max_pending_bytes)
 
     cores = available_cores()
@@ -114,6 +138,7 @@ def build(settings: Settings, registry: Registry) -> PredictionServer:
         model = load(name, version, package, threads, settings.max_batch_size)
         counts = metrics.of_version(name, version)
         batcher, memory_bytes = _batcher(settings, model, counts, budget), estimated_bytes(len(package.model))
+        batcher.traced = tracing.of_version(name, version) or batcher.traced
         return ServedVersion(name, version, package.manifest, batcher, counts, memory_bytes)
 
     source, poll_interval_s = _source(settings, registry, metrics), settings.poll_interval_s
@@ -122,14 +147,14 @@ def build(settings: Settings, registry: Registry) -> PredictionServer:
     plane = DataPlane(repository, follower)
     shadowing = Shadowing(metrics.shadow, max_pending=max(settings.max_queue_requests // SHADOW_PART, 1))
     repository.changed = shadowing.direct
-    interceptors = [StatusInterceptor(), AuthorizationInterceptor(authorizer)]
-    front = make_front(settings, plane, authorizer)
+    interceptors = [StatusInterceptor(), *tracing.interceptors, AuthorizationInterceptor(authorizer)]
+    front = make_front(settings, plane, authorizer, tracing)
     host = Host(settings, POLICY.service, interceptors, metrics.registry, front)
     streams = Streams(settings.max_streams, settings.max_stream_requests)
     servicer = Servicer(plane, _scheduling(settings), streams, settings.max_request_rows)
     pb_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, host.grpc)
-    rest = _rest(settings, servicer, authorizer)
-    return PredictionServer(host, plane, follower, ShadowReports(shadowing, registry), rest)
+    rest = _rest(settings, servicer, authorizer, tracing)
+    return PredictionServer(host, plane, follower, ShadowReports(shadowing, registry), rest, tracing)
 
 
 async def serve(settings: Settings, registry: Registry) -> bool:
@@ -142,12 +167,12 @@ async def serve(settings: Settings, registry: Registry) -> bool:
     return not server.plane.busy
 
 
-def _rest(settings: Settings, servicer: Servicer, authorizer: Authorizer) -> RestServer | NullRest:
+def _rest(settings: Settings, servicer: Servicer, authorizer: Authorizer, tracing: Tracing) -> RestServer | NullRest:
     if not settings.rest:
         return NullRest()
     budget = Budget(settings.max_pending_bytes)  # bodies that arrive, beside the requests that wait
     bodies = Bodies(settings.max_message_bytes, settings.rest_read_timeout_s, budget)
-    return RestServer(Api(servicer, authorizer, bodies).app(), settings)
+    return RestServer(Api(servicer, authorizer, bodies, tracing).app(), settings)
 
 
 def _batcher(settings: Settings, model: LoadedModel, counts: VersionMetrics, budget: Budget) -> Batcher:

@@ -7,6 +7,7 @@ from services.prediction.data_plane import DataPlane
 from services.prediction.flood_guard import FloodGuard
 from services.prediction.messages import MessageReader
 from services.prediction.settings import Settings
+from services.prediction.tracing import Tracing
 from services.rpc.access import authorization_of
 from services.rpc.authorization import Authorizer
 from services.rpc.errors import InvalidSettingsError
@@ -16,7 +17,7 @@ WHOLE_MESSAGES = 8
 """Of the largest size, that may arrive at the same time at least."""
 
 
-def make_front(settings: Settings, plane: DataPlane, authorizer: Authorizer) -> Front | None:
+def make_front(settings: Settings, plane: DataPlane, authorizer: Authorizer, tracing: Tracing) -> Front | None:
     """The native front; None where grpcio serves alone. Raises InvalidSettingsError if native is asked for in vain."""
     if settings.transport == "grpcio":
         return None
@@ -41,4 +42,4 @@ def make_front(settings: Settings, plane: DataPlane, authorizer: Authorizer) -> 
 
     # As much may arrive as may wait; and whole messages that are allowed, of several callers, are no flood.
     guard = FloodGuard(max(2 * settings.max_pending_bytes, WHOLE_MESSAGES * settings.max_message_bytes))
-    return NativeFront(reader, authorize if authorizer.guards(METHOD) else let_pass, guard, settings)
+    return NativeFront(reader, authorize if authorizer.guards(METHOD) else let_pass, guard, tracing, settings)

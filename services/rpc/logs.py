@@ -15,8 +15,8 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="")
 _job_id: ContextVar[str] = ContextVar("job_id", default="")
 
 _PLAIN = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-_QUIET = ("alembic", "onnx_ir", "onnxscript")
-"""Loggers that are only worth a warning: they tell of each migration, and of each pass over a graph."""
+_QUIET = ("PIL", "alembic", "onnx_ir", "onnxscript")
+"""Loggers that are only worth a warning: they tell of each migration, pass over a graph, part of a picture."""
 
 
 def configure() -> None:

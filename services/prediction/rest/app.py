@@ -16,7 +16,7 @@ from starlette.routing import Route
 from services.prediction.codec import LONG
 from services.prediction.pb import open_inference_pb2 as pb
 from services.prediction.rest.body import Bodies, gone
-from services.prediction.rest.errors import TooLargeError, refusal
+from services.prediction.rest.errors import TooLargeError, refusal, status_of
 from services.prediction.rest.messages import (
     HEADER_LENGTH,
     Form,
@@ -27,6 +27,7 @@ from services.prediction.rest.messages import (
 )
 from services.prediction.rest.plain import plain
 from services.prediction.servicer import POLICY, Servicer
+from services.prediction.tracing import Endpoint, NullTracing, Tracing
 from services.rpc.authorization import Authorizer
 from services.rpc.errors import InvalidRequestError
 from services.rpc.logs import request_context
@@ -52,8 +53,8 @@ CALL = cast("Context", _Call())
 class Api:
     """The application over a servicer; `app` is what a server runs."""
 
-    def __init__(self, servicer: Servicer, authorizer: Authorizer, bodies: Bodies) -> None:
-        self._servicer, self._authorizer, self._bodies = servicer, authorizer, bodies
+    def __init__(self, servicer: Servicer, authorizer: Authorizer, bodies: Bodies, tracing: Tracing) -> None:
+        self._servicer, self._authorizer, self._bodies, self._tracing = servicer, authorizer, bodies, tracing
         self._json_turn = asyncio.Lock()
 
     def app(self) -> Starlette:
@@ -79,17 +80,20 @@ class Api:
 
     def _route(self, verb: str, path: str, method: str, answer: Answering) -> Route:
         """`path` answered by `answer`, for callers who may call the gRPC method of that name."""
+        tracing = self._tracing if method == "ModelInfer" else NullTracing()
+        traced = _traced(verb, path)
 
         async def endpoint(request: Request) -> Response:
             request_id = request_id_of(request.headers.items())
             with request_context(request_id):
                 try:
-                    self._authorize(request, method)
-                    response = await answer(request)
+                    with tracing.request(traced, request.headers.items()):
+                        self._authorize(request, method)
+                        response = await answer(request)
                 except ClientDisconnect:
                     response = Response(status_code=499)  # nobody reads it
                 except Exception as error:  # noqa: BLE001 - the table ends with Exception: nothing leaves unanswered
-                    response = refusal(error, request_id)
+                    response = refusal(error, request_id, path)
             response.headers["x-request-id"] = request_id
             return response
 
@@ -199,6 +203,17 @@ async def _unless_gone(request: Request, answer: Awaitable[pb.ModelInferResponse
     with suppress(asyncio.CancelledError):
         await answering
     raise ClientDisconnect
+
+
+def _traced(verb: str, path: str) -> Endpoint:
+    attributes = {"http.request.method": verb, "http.route": path}
+    return Endpoint(f"{verb} {path}", attributes, "http.response.status_code", 200, _status)
+
+
+def _status(error: BaseException) -> int:
+    if isinstance(error, Exception) and not isinstance(error, ClientDisconnect):
+        return status_of(error)
+    return 499
 
 
 def _message(answer: Message, status: int = 200) -> Response:

@@ -9,6 +9,8 @@ CallError
     └── SlowBodyError         the body did not arrive within the time
 """
 
+import logging
+
 from starlette.responses import JSONResponse
 
 from services.rpc.errors import (
@@ -24,6 +26,8 @@ from services.rpc.errors import (
     UnauthenticatedError,
 )
 from services.rpc.status import MAX_TEXT_CHARS, internal_text
+
+logger = logging.getLogger(__name__)
 
 
 class UnknownEncodingError(InvalidRequestError):
@@ -75,9 +79,11 @@ def status_of(error: Exception) -> int:
     return next(STATUSES[cls] for cls in type(error).__mro__ if cls in STATUSES)
 
 
-def refusal(error: Exception, request_id: str) -> JSONResponse:
+def refusal(error: Exception, request_id: str, path: str) -> JSONResponse:
     """The answer in the protocol's form. Of a bug the client learns only the id under which the log has more."""
     status = status_of(error)
     text = internal_text(error, request_id) if status == 500 else str(error)[:MAX_TEXT_CHARS]
+    if not isinstance(error, ExhaustedError):  # as with the native transport
+        logger.info("%s: %d: %s", path, status, text)
     headers = {"www-authenticate": "Bearer"} if status == 401 else None
     return JSONResponse({"error": text}, status, headers)

@@ -140,3 +140,25 @@ def test_a_restart_with_a_dead_registry_serves_out_of_the_cache(
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             answer = GRPCInferenceServiceStub(channel).ModelInfer(raw_request("digits"), timeout=20)
         assert answer.model_version == "1"
+
+
+def test_a_collector_that_is_away_holds_up_neither_requests_nor_the_end(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.promote("digits")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with process(store) as it:
+            with slow_call(it) as call:
+                assert call.result(timeout=20).model_version == "1"
+            it.popen.send_signal(signal.SIGTERM)
+            it.popen.communicate(timeout=20)
+    assert it.popen.returncode == 0
+
+
+def test_a_protocol_that_spans_are_not_sent_by_ends_with_2(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+    with process(store) as it:
+        it.wait_for("error: OTEL_EXPORTER_OTLP_PROTOCOL: expected grpc, came http/protobuf")
+        assert it.popen.wait(timeout=20) == 2

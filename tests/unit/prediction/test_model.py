@@ -1,3 +1,4 @@
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,9 +34,11 @@ def test_a_good_package_answers_as_its_weights_say() -> None:
 
 def test_a_failing_run_is_translated() -> None:
     model = load("digits", "3", package("digits"), threads=1, max_batch_size=4)
-    with pytest.raises(InferenceFailedError, match="out of data bounds") as failure:
+    with pytest.raises(InferenceFailedError, match="while running Gather node") as failure:
         model.run({"features": np.full((1, 3), FATAL, np.float32)})
     assert (failure.value.model, failure.value.version) == ("digits", "3")
+    assert "out of data bounds, idx=1" in failure.value.reason
+    assert "idx" not in "".join(traceback.format_exception(failure.value))  # it comes from the request
 
 
 def test_read_only_rows_will_do() -> None:

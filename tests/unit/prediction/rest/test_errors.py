@@ -45,7 +45,7 @@ def test_the_examples_cover_the_tree_and_the_tree_names_them() -> None:
 
 
 def test_a_bug_is_told_by_its_request_id_alone(caplog: pytest.LogCaptureFixture) -> None:
-    answer = errors.refusal(KeyError("secret"), "r-1")
+    answer = errors.refusal(KeyError("secret"), "r-1", "/v2")
     assert (answer.status_code, answer.body) == (
         500,
         b'{"error":"internal error; the server\'s log has more under request id r-1"}',
@@ -54,5 +54,5 @@ def test_a_bug_is_told_by_its_request_id_alone(caplog: pytest.LogCaptureFixture)
 
 
 def test_an_unknown_caller_is_told_how_to_be_known() -> None:
-    answer = errors.refusal(common.UnauthenticatedError(), "r-1")
+    answer = errors.refusal(common.UnauthenticatedError(), "r-1", "/v2")
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
