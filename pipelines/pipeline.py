@@ -1,5 +1,6 @@
 """The pipeline, top to bottom: load → fit → evaluate → package → register → promote."""
 
+import logging
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,12 +15,12 @@ from pipelines.data.loading import load_dataset
 from pipelines.evaluation.metrics import Evaluation, evaluate
 from pipelines.evaluation.model_card import write_model_card
 from pipelines.evaluation.plots import draw_plots
-from pipelines.export.graph import build_predictor, contract, export_onnx, predict
+from pipelines.export.graph import Predictor, build_predictor, contract, export_onnx, predict
 from pipelines.home import checkpoints_folder, mlflow_client, tracking_uri
 from pipelines.models.network import build_network
 from pipelines.outages import outlast
 from pipelines.registry.manifest import Manifest
-from pipelines.registry.model_registry import ModelRegistry
+from pipelines.registry.model_registry import VARIANT_TAG, ModelRegistry
 from pipelines.registry.package import Golden
 from pipelines.registry.promotion import Decision
 from pipelines.registry.publication import Draft, publish
@@ -30,6 +31,11 @@ from pipelines.training.checkpoints import forget
 from pipelines.training.launcher import check_resources, launch, ray_session
 from pipelines.training.loop import EpochReport
 from pipelines.training.worker import Trained, make_job
+from pipelines.variants import Candidate, choose_variant
+
+_log = logging.getLogger(__name__)
+
+VARIANT_REASON_TAG = "drivetrain.variant_reason"
 
 
 class Watcher(Protocol):
@@ -106,25 +112,23 @@ def _carry_out(
     watcher.stage("evaluating")
     network.load_state_dict({name: torch.from_numpy(weight.copy()) for name, weight in trained.weights.items()})
     predictor = build_predictor(network, dataset)
-    validation = evaluate(dataset, dataset.validation, predict(predictor, dataset.validation.features))
-    answers = predict(predictor, dataset.test.features)
-    test = evaluate(dataset, dataset.test, answers)
-    plots = draw_plots(run.folder, reports, test, dataset.labels, dataset.target_name)
-    _record_results(run, trained, validation, test, plots)
+    served = _served(spec, dataset, predictor, run)
+    plots = draw_plots(run.folder, reports, served.test, dataset.labels, dataset.target_name)
+    _record_results(run, trained, served, plots)
 
     watcher.stage("exporting and registering")
     draft = Draft(
-        manifest=_manifest(spec, dataset, run),
-        graph=export_onnx(predictor, dataset.row_shape),
+        manifest=_manifest(spec, dataset, run, served),
+        graph=served.graph,
         weights=trained.weights,
         spec_yaml=dump_spec(spec),
-        held_out=Golden({"features": dataset.test.features}, answers),
-        model_card=write_model_card(spec, dataset, run.run_id, validation, test),
+        held_out=Golden({"features": dataset.test.features}, served.answers),
+        model_card=write_model_card(spec, dataset, run.run_id, served.validation, served.test, served.reason),
         plots=plots,
     )
     run.check_fence()
     registry, rule = ModelRegistry(run.client, tracking_uri()), spec.registry.promote
-    publishing = partial(publish, run.client, registry, run.experiment_id, draft, validation.score, rule)
+    publishing = partial(publish, run.client, registry, run.experiment_id, draft, served.validation.score, rule)
     published = outlast(run.patience_s, publishing)
     return Outcome(
         model=spec.name,
@@ -132,8 +136,8 @@ def _carry_out(
         decision=published.decision,
         run_id=run.run_id,
         best_epoch=trained.best_epoch,
-        validation=validation,
-        test=test,
+        validation=served.validation,
+        test=served.test,
         seconds=time.monotonic() - started,
     )
 
@@ -158,16 +162,35 @@ def _record_inputs(run: Run, spec: TrainingSpec, dataset: Dataset) -> None:
     run.log_artifact(run.folder / "spec.yaml")
 
 
-def _record_results(run: Run, trained: Trained, validation: Evaluation, test: Evaluation, plots: list[Path]) -> None:
+def _served(spec: TrainingSpec, dataset: Dataset, predictor: Predictor, run: Run) -> Candidate:
+    """The graph to register: as exported, or the variant that the spec asks for, with its own figures."""
+    answers = predict(predictor, dataset.test.features)
+    fp32 = Candidate(
+        graph=export_onnx(predictor, dataset.row_shape),
+        validation=evaluate(dataset, dataset.validation, predict(predictor, dataset.validation.features)),
+        test=evaluate(dataset, dataset.test, answers),
+        answers=answers,
+    )
+    served = choose_variant(spec.registry, dataset, fp32)
+    run.set_tag(VARIANT_TAG, served.variant)
+    if served.check is not None:
+        run.set_tag(VARIANT_REASON_TAG, served.reason)
+        _log.log(logging.INFO if served.variant == served.check.asked else logging.WARNING, "%s", served.reason)
+    return served
+
+
+def _record_results(run: Run, trained: Trained, served: Candidate, plots: list[Path]) -> None:
     """The figures of the weights that were kept; the epochs' own `val_` metrics end with the last epoch."""
-    parts = {"best_val": validation, "test": test}
+    parts = {"best_val": served.validation, "test": served.test}
     final = {f"{part}_{name}": value for part, figures in parts.items() for name, value in figures.metrics.items()}
+    if (check := served.check) is not None:
+        final |= {f"val_{check.metric}_fp32": check.fp32_value, f"val_{check.metric}_{check.asked}": check.value}
     run.log_metrics(final | {"best_epoch": float(trained.best_epoch)}, step=trained.best_epoch)
     for plot in plots:
         run.log_artifact(plot, "plots")
 
 
-def _manifest(spec: TrainingSpec, dataset: Dataset, run: Run) -> Manifest:
+def _manifest(spec: TrainingSpec, dataset: Dataset, run: Run, served: Candidate) -> Manifest:
     inputs, outputs = contract(dataset)
     return Manifest(
         model=spec.name,
@@ -177,6 +200,8 @@ def _manifest(spec: TrainingSpec, dataset: Dataset, run: Run) -> Manifest:
         feature_names=dataset.feature_names,
         target=dataset.target_name,
         labels=dataset.labels,
+        variant=served.variant,
+        variant_check=served.check,
         run_id=run.run_id,
         git_commit=git_commit(),
         dataset_digest=dataset.digest,

@@ -6,12 +6,16 @@ from pipelines.spec import TrainingSpec
 
 
 def write_model_card(
-    spec: TrainingSpec, dataset: Dataset, run_id: str, validation: Evaluation, test: Evaluation
+    spec: TrainingSpec, dataset: Dataset, run_id: str, validation: Evaluation, test: Evaluation, variant: str = ""
 ) -> str:
-    """The model card as Markdown: task, data, network, held-out figures, and how it may be asked."""
+    """The model card as Markdown: task, data, network, held-out figures, and how it may be asked.
+
+    `variant` tells which one is served and why, where the spec asks for another than FP32.
+    """
     rows = "\n".join(
         f"| {name} | {validation.metrics[name]:.4f} | {test.metrics[name]:.4f} |" for name in sorted(test.metrics)
     )
+    served = f"- Variant: {variant}\n" if variant else ""
     classes = f"- Classes: {', '.join(dataset.labels)}\n" if dataset.labels else ""
     return f"""# {spec.name}
 
@@ -19,7 +23,7 @@ def write_model_card(
 - Network: {spec.model.family}, rows shaped {list(dataset.row_shape)}
 - Data: {dataset.origin} (digest `{dataset.digest}`), {len(dataset.train)} training, \
 {len(dataset.validation)} validation and {len(dataset.test)} test rows
-{classes}- Trained by run `{run_id}`, seed {spec.seed}
+{classes}{served}- Trained by run `{run_id}`, seed {spec.seed}
 
 | metric | validation | test |
 |---|---|---|

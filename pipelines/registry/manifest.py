@@ -27,6 +27,9 @@ NUMPY_DTYPES: dict[Datatype, np.dtype] = {
 }
 """numpy's types for them; an array of BYTES holds objects of type str, as onnxruntime takes and gives them."""
 
+Variant = Literal["fp32", "int8", "bf16"]
+"""Forms of a graph: as trained; INT8 weights and arithmetic; weights stored as BF16, arithmetic in FP32."""
+
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -50,6 +53,16 @@ class Tensor(_Frozen):
     image: Image | None = Field(default=None, description="Where the values are an image's: how they are scaled.")
 
 
+class VariantCheck(_Frozen):
+    """How the variant that the spec asks for compares with the FP32 graph on the validation rows."""
+
+    asked: Variant = Field(description="What the spec asks for.")
+    metric: str = Field(description="What is compared: accuracy or r2, of which more is better.")
+    value: float = Field(description="The metric of the variant.")
+    fp32_value: float = Field(description="The metric of the FP32 graph.")
+    tolerance: float = Field(description="By how much the variant's may be lower.")
+
+
 class Manifest(_Frozen):
     """`manifest.json` of a version."""
 
@@ -63,6 +76,8 @@ class Manifest(_Frozen):
     )
     target: str = Field(description="What is predicted.")
     labels: tuple[str, ...] = Field(description="Class labels by class index; empty for regression.")
+    variant: Variant = Field(default="fp32", description="What `model.onnx` is; packages from before it are FP32.")
+    variant_check: VariantCheck | None = Field(default=None, description="Where the spec asks for another than FP32.")
     run_id: str = Field(description="MLflow run that trained the version.")
     git_commit: str | None = Field(default=None, description="Commit of the working tree that trained it.")
     dataset_digest: str = Field(description="Digest of the dataset, as in the run's inputs.")

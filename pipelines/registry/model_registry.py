@@ -4,7 +4,6 @@ import getpass
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path, PurePosixPath
@@ -19,7 +18,7 @@ from pipelines.errors import PackageError, RegistryError, RegistryOutageError
 from pipelines.outages import is_outage
 from pipelines.registry.manifest import Manifest
 from pipelines.registry.package import Package, open_package
-from pipelines.registry.promotion import Champion, Decision, Promotion, Score
+from pipelines.registry.promotion import Champion, Decision, Promotion, Score, Version
 from pipelines.registry.traffic import CANARY_TAG, CHALLENGER, SHADOW_TAG, Registered, TrafficRule, rule_of
 
 if TYPE_CHECKING:
@@ -36,22 +35,8 @@ PROMOTED_TAG = "drivetrain.promoted"
 PROMOTED_BY_TAG = "drivetrain.promoted_by"
 PROMOTED_AT_TAG = "drivetrain.promoted_at"
 REASON_TAG = "drivetrain.promotion_reason"
+VARIANT_TAG = "drivetrain.variant"
 REPLACED_TAG = "drivetrain.replaced"  # the champion that this version took over from: where a rollback goes
-
-
-@dataclass(frozen=True)
-class Version:
-    """One registered version as a table shows it."""
-
-    model: str
-    version: str
-    run_id: str | None
-    created: datetime
-    is_champion: bool
-    score: Score | None
-    promoted: bool
-    """Whether it was made champion, whatever became of that since."""
-    reason: str
 
 
 class ModelRegistry:
@@ -150,6 +135,7 @@ class ModelRegistry:
             VALUE_TAG: repr(score.value),
             PROMOTED_TAG: "false",  # until `promote` has moved the alias
             REASON_TAG: decision.reason,
+            VARIANT_TAG: manifest.variant,
         }
         with translated(f"register a version of {manifest.model!r}"):
             self._ensure_model(manifest.model)
@@ -302,4 +288,5 @@ def _version(entry: "ModelVersion", champion: str) -> Version:
         score=_score(entry),
         promoted=entry.tags.get(PROMOTED_TAG) == "true",
         reason=entry.tags.get(REASON_TAG, ""),
+        variant=entry.tags.get(VARIANT_TAG, "fp32"),
     )

@@ -1,6 +1,7 @@
 """Whether a new version becomes champion: a pure decision, carried out by the registry."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 PromotionRule = Literal["better", "always", "never"]
@@ -37,6 +38,23 @@ class Decision:
 
     promote: bool
     reason: str
+
+
+@dataclass(frozen=True)
+class Version:
+    """One registered version as a table shows it."""
+
+    model: str
+    version: str
+    run_id: str | None
+    created: datetime
+    is_champion: bool
+    score: Score | None
+    promoted: bool
+    """Whether it was made champion, whatever became of that since."""
+    reason: str
+    variant: str
+    """Form of its graph, as its manifest says."""
 
 
 def decide(rule: PromotionRule, candidate: Score, champion: Champion | None) -> Decision:

@@ -13,7 +13,8 @@ from services.cli.tables import print_table
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-    from pipelines.registry.model_registry import ModelRegistry, Version
+    from pipelines.registry.model_registry import ModelRegistry
+    from pipelines.registry.promotion import Version
     from pipelines.registry.traffic import Registered
 
 Model = Annotated[str, typer.Argument(help="Name of the registered model.")]
@@ -177,11 +178,11 @@ def _require_version(parameter: str, model: str, version: int, registry: "ModelR
 
 
 def _versions_table(rows: "list[Version]") -> Table:
-    table = Table("model", "version", "champion", "validation", "created", "promotion", box=None)
+    table = Table("model", "version", "champion", "validation", "variant", "created", "promotion", box=None)
     for row in rows:
         score = f"{row.score.metric} {row.score.value:.4f}" if row.score else ""
         created = row.created.astimezone().strftime("%Y-%m-%d %H:%M")
-        table.add_row(row.model, row.version, "✓" if row.is_champion else "", score, created, row.reason)
+        table.add_row(row.model, row.version, "✓" if row.is_champion else "", score, row.variant, created, row.reason)
     return table
 
 

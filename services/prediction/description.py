@@ -84,6 +84,7 @@ def properties(manifest: Manifest) -> dict[str, str]:
     """What the tensors mean, beyond names and shapes."""
     return {
         "task": manifest.task,
+        "variant": manifest.variant,
         "target": manifest.target,
         "labels": json.dumps(manifest.labels),
         "feature_names": json.dumps(manifest.feature_names),

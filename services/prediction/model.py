@@ -69,7 +69,7 @@ def load(name: str, version: str, package: Package, threads: int, max_batch_size
         outputs = model.run(package.golden.inputs)
     except InferenceFailedError as error:
         raise PackageError(f"golden rows: {error.reason}") from error
-    package.golden.check(outputs)
+    package.golden.check(outputs, package.manifest.variant)
     _warm_up(model, package.golden.inputs, sorted({1, 2, max_batch_size}))
     return model
 

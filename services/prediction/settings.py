@@ -44,7 +44,7 @@ class Settings(HostSettings):
         default=0, ge=0, le=10**6, description="Microseconds that a batch which is not full waits for company."
     )
     max_queue_wait_ms: float = Field(
-        default=1000.0,
+        default=10_000.0,
         gt=0,
         description="Most milliseconds that those before a request may take; who would wait longer is refused at once.",
     )

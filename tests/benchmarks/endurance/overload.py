@@ -8,10 +8,10 @@ from rich.table import Table
 
 from tests.benchmarks.endurance.arrivals import Phase, offer
 from tests.benchmarks.serving.contestant import Contestant
-from tests.benchmarks.serving.load import drive
+from tests.benchmarks.serving.load import LoadError, drive
 from tests.benchmarks.serving.models import provide
 from tests.benchmarks.serving.peers.own import Drivetrain
-from tests.benchmarks.serving.server import running
+from tests.benchmarks.serving.server import Server, running
 from tests.benchmarks.serving.targets import Verdict
 
 MODEL = "deep"
@@ -55,7 +55,7 @@ def overload(transport: str, seconds: int, workplace: Path, tell: Tell) -> Overl
     model = provide(MODEL, workplace / "endurance")
     message = model.request().SerializeToString()
     with running(_server(transport), model, workplace) as server:
-        capacity = drive(server, model, IN_FLIGHT, CAPACITY_SECONDS, 1, workplace).requests_per_second
+        capacity = capacity_of(server, model, CAPACITY_SECONDS, workplace)
         tell(f"{transport}: {capacity:,.0f} requests a second are what it can answer")
         normal = offer(server.address, message, NORMAL * capacity, seconds)
         tell(f"{transport}: p99 {normal.quantile_ms(99):.1f} ms at {NORMAL:.0%} of that")
@@ -64,6 +64,14 @@ def overload(transport: str, seconds: int, workplace: Path, tell: Tell) -> Overl
         offer(server.address, message, TOO_MUCH * capacity, 1.0)  # the pace is learned
         too_much = offer(server.address, message, TOO_MUCH * capacity, seconds)
     return Overload(transport, capacity, normal, too_much)
+
+
+def capacity_of(server: Server, model: Model, seconds: int, workplace: Path) -> float:
+    """Good answers a second with many requests in flight. Raises LoadError if there are others."""
+    load = drive(server, model, IN_FLIGHT, seconds, 1, workplace)
+    if load.errors:
+        raise LoadError(f"{load.errors} of {load.requests} requests failed while the capacity was measured")
+    return load.requests_per_second
 
 
 def table(results: Sequence[Overload]) -> Table:

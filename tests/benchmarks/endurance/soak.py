@@ -8,8 +8,9 @@ from pathlib import Path
 
 from rich.table import Table
 
+from tests.benchmarks.endurance.overload import capacity_of
 from tests.benchmarks.serving.contestant import Contestant
-from tests.benchmarks.serving.load import Load, drive, drive_at
+from tests.benchmarks.serving.load import Load, drive_at
 from tests.benchmarks.serving.models import Model, provide
 from tests.benchmarks.serving.peers.own import Drivetrain
 from tests.benchmarks.serving.server import Server, running
@@ -78,7 +79,7 @@ def soak(transport: str, seconds: int, workplace: Path, tell: Tell) -> Soak:
     contestant = Contestant(f"soak-{transport}", f"Drivetrain, {transport}", peer, (MODEL,))
     slices: list[Slice] = []
     with running(contestant, model, workplace) as server:
-        capacity = drive(server, model, 64, CAPACITY_SECONDS, 1, workplace).requests_per_second
+        capacity = capacity_of(server, model, CAPACITY_SECONDS, workplace)
         tell(f"{transport}: {capacity:,.0f} requests a second are what it can answer")
         for number in range(max(1, seconds // SLICE_SECONDS)):
             slices.append(_slice(server, model, round(SHARE * capacity), workplace))

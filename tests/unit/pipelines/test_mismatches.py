@@ -58,6 +58,15 @@ def refusal(tree: Any) -> SpecError:  # noqa: ANN401 - a spec of any wrong type
         ),
         ({"training": {"retries": 101}}, "training.retries: expected less than or equal to 100, came 101"),
         ({"data": CSV | {"path": 5}}, "data.path: expected a path, came 5"),
+        ({"registry": {"variant": "int4"}}, "registry.variant: expected 'fp32', 'int8' or 'bf16', came 'int4'"),
+        (
+            {"registry": {"variant_tolerance": -0.1}},
+            "registry.variant_tolerance: expected greater than or equal to 0, came -0.1",
+        ),
+        (
+            {"registry": {"varient": "int8"}},
+            "registry.varient: expected 'variant' (the nearest known key), came 'varient'",
+        ),
         ({"model": {"family": "mlp", "hidden": 8}}, "model.hidden: expected a list, came 8"),
         (
             {"training": {"epochs": "many"}},

@@ -39,3 +39,9 @@ def test_the_card_of_a_regressor_names_no_classes() -> None:
     assert "- Task: regression of `price`" in card
     assert "| r2 | 0.5000 | 0.5000 |" in card
     assert "Classes" not in card
+
+
+def test_the_card_tells_which_variant_is_served() -> None:
+    figures = Evaluation({"accuracy": 1.0}, EMPTY, EMPTY)
+    card = write_model_card(build_spec({}), dataset("classification"), "run3", figures, figures, "int8 is served: fine")
+    assert "- Variant: int8 is served: fine\n- Trained by run" in card

@@ -8,19 +8,17 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from pipelines.data.dataset import Dataset, Rows
-from pipelines.data.scaling import Scaling
 from pipelines.export.graph import build_predictor, contract, export_onnx, image_scale, predict
 from pipelines.models.network import build_network
 from pipelines.registry.manifest import NUMPY_DTYPES, Image, Tensor
 from pipelines.spec import Task
 from pipelines.spec_file import build_spec
+from tests.unit.pipelines.export.datasets import dataset, rows
 
 Model = dict[str, Any]
 BATCHES = (1, 3, 7)
 TIMES = (1, 5, 20)
 ACTIVATIONS = ("sigmoid", "tanh", "relu")
-RANDOM = np.random.default_rng(0)
 
 FEED_FORWARD: list[tuple[Model, tuple[int, ...]]] = [
     *(
@@ -39,31 +37,6 @@ RECURRENT: list[Model] = [
     {"family": "rnn", "cell": cell, "activation": activation, "hidden_size": 8, "layers": layers}
     for (cell, activation), layers in product(CELLS, (1, 2))
 ]
-
-
-def rows(*shape: int) -> NDArray[np.float32]:
-    """Rows far from mean 0 and deviation 1, so that a lost standardisation shows."""
-    return (RANDOM.standard_normal(shape) * 4 + 10).astype(np.float32)
-
-
-def dataset(row_shape: tuple[int, ...], task: Task = "classification") -> Dataset:
-    features = rows(60, *row_shape)
-    quantities = (features.reshape(60, -1)[:, 0] * 50 - 1000).astype(np.float32)
-    classes = np.arange(60) % 3
-    part = Rows(features, classes if task == "classification" else quantities)
-    return Dataset(
-        train=part,
-        validation=part,
-        test=part,
-        task=task,
-        features=Scaling.fit(features),
-        target=Scaling.identity() if task == "classification" else Scaling.fit(quantities[:, None]),
-        labels=("a", "b", "c") if task == "classification" else (),
-        feature_names=(),
-        target_name="target",
-        origin="a test",
-        digest="d1g35t",
-    )
 
 
 class Exported:

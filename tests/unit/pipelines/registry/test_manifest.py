@@ -24,6 +24,11 @@ def test_a_manifest_survives_the_round_trip() -> None:
     assert Manifest.model_validate_json(manifest().model_dump_json()) == manifest()
 
 
+def test_a_manifest_from_before_variants_is_fp32() -> None:
+    old = manifest().model_dump(exclude={"variant", "variant_check"})
+    assert Manifest.model_validate(old).variant == "fp32"
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
@@ -36,6 +41,8 @@ def test_a_manifest_survives_the_round_trip() -> None:
         ({"inputs": [{"name": "", "datatype": "FP32", "shape": [-1]}]}, "name"),
         ({"files": {"model.onnx": "ABC"}}, "files"),
         ({"files": {"model.onnx": "A" * 64}}, "files"),
+        ({"variant": "fp16"}, "variant"),
+        ({"variant_check": {"asked": "int8"}}, "variant_check"),
         ({"surplus": 1}, "surplus"),
         ({"run_id": None}, "run_id"),
     ],
