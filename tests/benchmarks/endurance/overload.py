@@ -9,7 +9,7 @@ from rich.table import Table
 from tests.benchmarks.endurance.arrivals import Phase, offer
 from tests.benchmarks.serving.contestant import Contestant
 from tests.benchmarks.serving.load import LoadError, drive
-from tests.benchmarks.serving.models import provide
+from tests.benchmarks.serving.models import Model, provide
 from tests.benchmarks.serving.peers.own import Drivetrain
 from tests.benchmarks.serving.server import Server, running
 from tests.benchmarks.serving.targets import Verdict
