@@ -9,8 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipelines.errors import PackageError, RegistryError
-from pipelines.registry.manifest import Manifest
-from pipelines.registry.manifest import Variant
+from pipelines.registry.manifest import Manifest, Variant
 from pipelines.registry.package import (
     GOLDEN_FILE,
     MANIFEST_FILE,
