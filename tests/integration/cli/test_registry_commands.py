@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import DrivetrainError, RegistryError
+from pipelines.registry.model_registry import VARIANT_TAG
 from pipelines.registry.traffic import CANARY_TAG, CHALLENGER
 from services.cli.errors import InputError
 from tests.integration.cli.commands import drivetrain
@@ -27,8 +28,8 @@ def test_train_left_a_version_and_a_run_a_job(store: Home) -> None:
 def test_models_lists_champions(store: Home) -> None:
     store.client.create_registered_model("empty")
     header, row = rows("models")
-    assert header == ["model", "version", "champion", "validation", "created", "promotion"]
-    assert row[:5] == [MODEL, "2", "✓", "accuracy", "1.0000"]
+    assert header == ["model", "version", "champion", "validation", "variant", "created", "promotion"]
+    assert row[:6] == [MODEL, "2", "✓", "accuracy", "1.0000", "fp32"]
 
 
 def test_models_of_one_lists_its_versions_with_the_reasons(store: Home) -> None:
@@ -36,6 +37,12 @@ def test_models_of_one_lists_its_versions_with_the_reasons(store: Home) -> None:
     assert [newest[:3], oldest[:2]] == [[MODEL, "2", "✓"], [MODEL, "1"]]
     assert " ".join(newest).endswith("validation accuracy 1.0000 is at least as good as 1.0000 of version 1")
     assert " ".join(oldest).endswith("first champion of this model")
+
+
+def test_models_tells_the_variant_of_each_version(store: Home) -> None:
+    store.client.set_model_version_tag(MODEL, "1", VARIANT_TAG, "int8")
+    _, newest, oldest = rows("models", MODEL)
+    assert (newest[5], oldest[4]) == ("fp32", "int8")
 
 
 def test_runs_compares_metrics_and_the_settings_that_differ(store: Home) -> None:

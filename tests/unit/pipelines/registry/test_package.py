@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipelines.errors import PackageError, RegistryError
-from pipelines.registry.manifest import Manifest
+from pipelines.registry.manifest import Manifest, Variant
 from pipelines.registry.package import (
     GOLDEN_FILE,
     MANIFEST_FILE,
@@ -216,6 +216,15 @@ def test_answers_that_differ(recorded: NDArray[np.generic], came: NDArray[np.gen
     with pytest.raises(PackageError) as caught:
         Golden({}, {"y": recorded}).check({"y": came})
     assert str(caught.value) == f"golden rows: output 'y' {message}"
+
+
+def test_int8_may_be_off_by_a_step_and_no_more() -> None:
+    golden = Golden({}, {"y": array(0.5)})
+    golden.check({"y": array(0.505)}, "int8")
+    refused: list[tuple[Variant, float]] = [("int8", 0.52), ("bf16", 0.505), ("fp32", 0.505)]
+    for variant, came in refused:
+        with pytest.raises(PackageError, match="is off by"):
+            golden.check({"y": array(came)}, variant)
 
 
 def test_an_answer_that_is_missing() -> None:
