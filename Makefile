@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast lint types protos fuzz bench bench-training bench-serving images up smoke down purge backup restore upgrade test-compose ui clean
+.PHONY: help demo test test-fast lint types protos fuzz bench bench-training bench-serving bench-endurance bench-footprint images up smoke down purge backup restore upgrade test-compose ui clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,13 @@ bench-training: $(VENV)/.dev ## measure training against its peers
 
 bench-serving: $(VENV)/.dev ## measure serving against its peers, set up on demand; ARGS='--help' tells the choices
 	$(BIN)/python -m tests.benchmarks.serving $(ARGS)
+
+bench-endurance: $(VENV)/.dev ## ten minutes of much load, and a minute of too much, on each transport
+	$(BIN)/python -m tests.benchmarks.endurance soak $(ARGS)
+	$(BIN)/python -m tests.benchmarks.endurance overload $(ARGS)
+
+bench-footprint: $(VENV)/.dev ## start-up, memory and size of the prediction service, installed by itself
+	$(BIN)/python -m tests.benchmarks.footprint
 
 images: ## build the container images
 	docker compose build

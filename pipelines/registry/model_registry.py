@@ -20,7 +20,7 @@ from pipelines.outages import is_outage
 from pipelines.registry.manifest import Manifest
 from pipelines.registry.package import Package, open_package
 from pipelines.registry.promotion import Champion, Decision, Promotion, Score
-from pipelines.registry.traffic import CANARY_TAG, SHADOW_TAG, Registered, TrafficRule, rule_of
+from pipelines.registry.traffic import CANARY_TAG, CHALLENGER, SHADOW_TAG, Registered, TrafficRule, rule_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -94,6 +94,11 @@ class ModelRegistry:
         with translated(f"set the traffic rule of {model!r}"):
             for tag, share in shares.items():
                 self._client.set_registered_model_tag(model, tag, f"{share:g}")
+
+    def set_challenger(self, model: str, version: str) -> None:
+        """Name the version that is tried beside the champion."""
+        with translated(f"make version {version} of {model!r} challenger"):
+            self._client.set_registered_model_alias(model, CHALLENGER, version)
 
     def is_registered(self, model: str) -> bool:
         """Whether the registry has the model: an empty list may be nonsense, this is an answer about its name."""

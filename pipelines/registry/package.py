@@ -23,7 +23,7 @@ MANIFEST_FILE = "manifest.json"
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
-GOLDEN_ATOL = 1e-5
+GOLDEN_ATOL = 1e-4
 """Largest difference allowed between a replayed golden output and the recorded one."""
 
 

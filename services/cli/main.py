@@ -18,6 +18,7 @@ from services.cli.jobs import cancel, jobs, resume, upload, watch
 from services.cli.predict import predict
 from services.cli.registry import models, promote, rollback, runs, traffic
 from services.cli.specs import init, recipes, schema
+from services.cli.status import status
 from services.cli.token import token
 from services.cli.train import train
 from services.cli.ui import ui
@@ -37,7 +38,7 @@ app = typer.Typer(
 COMMANDS = (
     *(train, jobs, watch, cancel, resume, upload),
     *(models, runs, promote, rollback, traffic),
-    *(serve, serve_training, token, predict, ui, doctor),
+    *(serve, serve_training, token, predict, status, ui, doctor),
     *(recipes, init, schema, demo),
 )
 for command in COMMANDS:

@@ -76,9 +76,7 @@ def promote(model: Model, version: Annotated[int, typer.Argument(min=1, help="Th
     """
     registry = _registry()
     _require_known(model, registry)
-    known = [int(row.version) for row in registry.versions(model)]
-    if version not in known:
-        raise InputError(f"VERSION: expected one of {', '.join(map(str, sorted(known)))}, came {version}")
+    _require_version("VERSION", model, version, registry)
     registry.promote(model, str(version), reason="promoted by hand")
     Console().print(f"{model}: version {version} is champion", highlight=False, soft_wrap=True)
 
@@ -96,6 +94,9 @@ def rollback(model: Model) -> None:
 
 def traffic(
     model: Model,
+    challenger: Annotated[
+        int | None, typer.Option("--challenger", min=1, metavar="VERSION", help="The version to try from now on.")
+    ] = None,
     canary: Annotated[
         str | None, typer.Option("--canary", metavar="SHARE", help="Requests that the challenger answers: 10% or 0.1.")
     ] = None,
@@ -104,12 +105,12 @@ def traffic(
     ] = None,
     off: Annotated[bool, typer.Option("--off", help="End both: the champion answers, alone.")] = False,
 ) -> None:
-    """Show or set which share of a model's traffic goes to its challenger: the version with that alias.
+    """Show or set a model's challenger, the version with that alias, and which share of the traffic goes to it.
 
     Servers follow within their poll interval. Only requests that name no version are shared; those with the same
     parameter `routing_key` go to the same version. What is not given stays as it is.
 
-    Example: drivetrain traffic digits-cnn --canary 10% --shadow 100%
+    Example: drivetrain traffic digits-cnn --challenger 4 --canary 10% --shadow 100%
     """
     from pipelines.registry.traffic import NO_RULE, TrafficRule
 
@@ -117,6 +118,9 @@ def traffic(
         raise InputError("--off: expected it alone, came --canary or --shadow besides")
     registry = _registry()
     _require_known(model, registry)
+    if challenger is not None:
+        _require_version("--challenger", model, challenger, registry)
+        registry.set_challenger(model, str(challenger))
     rule = NO_RULE if off else registry.traffic(model).rule
     if canary is not None or shadow is not None:
         canary_share = rule.canary_share if canary is None else _share("--canary", canary)
@@ -164,6 +168,12 @@ def _require_known(model: str, registry: "ModelRegistry") -> None:
     if model not in known:
         expected = f"one of {', '.join(sorted(known))}" if known else "a registered model (there is none yet)"
         raise InputError(f"MODEL: expected {expected}, came {model!r}")
+
+
+def _require_version(parameter: str, model: str, version: int, registry: "ModelRegistry") -> None:
+    known = sorted(int(row.version) for row in registry.versions(model))
+    if version not in known:
+        raise InputError(f"{parameter}: expected one of {', '.join(map(str, known))}, came {version}")
 
 
 def _versions_table(rows: "list[Version]") -> Table:

@@ -18,8 +18,9 @@ from pipelines.registry.manifest import NUMPY_DTYPES, Tensor
 from services.prediction.budget import Budget
 from services.prediction.call_queue import CallQueue
 from services.prediction.calls import DEFAULT_PRIORITY, Array, Arrays, Call, Content, RowShapes, Run, split
-from services.prediction.errors import DeadlineExpiredError, MemoryFullError, QueueFullError
+from services.prediction.errors import DeadlineExpiredError, LongWaitError, MemoryFullError, QueueFullError
 from services.prediction.metrics import BatchTimes, VersionMetrics
+from services.prediction.pace import Pace
 from services.prediction.worker import Worker
 from services.rpc.errors import ExhaustedError
 
@@ -53,11 +54,12 @@ class Batcher:
         max_batch_size: int,
         max_queue_requests: int,
         max_queue_delay_s: float = 0.0,
+        max_queue_wait_s: float = math.inf,
     ) -> None:
         self._model, self._metrics, self._budget = model, metrics, budget
         self._max_batch_size, self._max_queue_requests = max_batch_size, max_queue_requests
-        self._max_queue_delay_s = max_queue_delay_s
-        self._queue, self._held_bytes = CallQueue(), 0
+        self._max_queue_delay_s, self._pace = max_queue_delay_s, Pace(max_queue_wait_s)
+        self._queue, self._running_rows, self._held_bytes = CallQueue(), 0, 0
         self._guard = threading.Lock()
         self._filled = threading.Condition(self._guard)
         self._working = False
@@ -81,7 +83,7 @@ class Batcher:
     ) -> Arrays:
         """Outputs for this request's `(rows, ...)` inputs. `deadline_s` is a time of `time.monotonic()`.
 
-        Raises QueueFullError, MemoryFullError, DeadlineExpiredError, or what the model raises.
+        Raises QueueFullError, LongWaitError, MemoryFullError, DeadlineExpiredError, or what the model raises.
         """
         contents = [inputs[tensor.name] for tensor in self._model.inputs]
         row_shapes = tuple(content.shape[1:] for content in contents)
@@ -108,28 +110,40 @@ class Batcher:
 
     def _push(self, calls: Sequence[Call]) -> tuple[list[tuple[Call, ExhaustedError]], list[Call]]:
         """Queue calls, in parts where they are large. Those for which there is no room, and the dead that made room."""
-        refused, dead, swept = [], list[Call](), False
+        if self._refusal(calls) is None:  # nearly always: one look for all of them
+            self._queue_up(calls)
+            return [], []
+        dead = self._queue.drop_dead(time.monotonic())  # once: it takes as long as the queue is
+        self._give_back(dead)
+        refused = []
         for call in calls:
-            error = self._refusal(call)
-            if error is not None and not swept:  # once: it takes as long as the queue is
-                swept, dead = True, self._queue.drop_dead(time.monotonic())
-                self._give_back(dead)
-                error = self._refusal(call)
-            if error is not None:
+            if (error := self._refusal([call])) is None:
+                self._queue_up([call])
+            else:
                 refused.append((call, error))
-                continue
-            self._held_bytes += call.size_bytes
-            for part in split(call, self._max_batch_size):
-                self._queue.push(part)
         return refused, dead
 
-    def _refusal(self, call: Call) -> ExhaustedError | None:
-        """Why there is no room for a call; if there is, its bytes are taken."""
-        if len(self._queue) >= self._max_queue_requests:
+    def _refusal(self, calls: Sequence[Call]) -> ExhaustedError | None:
+        """Why there is no room for all of these; if there is, their bytes are taken."""
+        if len(self._queue) + len(calls) > self._max_queue_requests:
             return QueueFullError(self._model.name, self._max_queue_requests)
-        if not self._budget.take(call.size_bytes, self._held_bytes):
+        rows_waiting = self._queue.num_rows + sum([call.num_rows for call in calls[:-1]])
+        rows_ahead = rows_waiting + self._running_rows
+        if rows_waiting and rows_ahead > self._pace.max_rows_ahead:
+            return LongWaitError(self._model.name, self._pace.expected_wait_s(rows_ahead), self._pace.max_s)
+        size_bytes = sum([call.size_bytes for call in calls])
+        if not self._budget.take(size_bytes, self._held_bytes):
             return MemoryFullError(self._budget.max_bytes)
+        self._held_bytes += size_bytes
         return None
+
+    def _queue_up(self, calls: Sequence[Call]) -> None:
+        for call in calls:
+            if call.num_rows <= self._max_batch_size:
+                self._queue.push(call)
+            else:
+                for part in split(call, self._max_batch_size):
+                    self._queue.push(part)
 
     def _give_back(self, calls: Sequence[Call]) -> None:
         size_bytes = sum(call.size_bytes for call in calls)
@@ -156,6 +170,7 @@ class Batcher:
         """Run the next batch. False if nothing is left: whoever worked the queue is released."""
         with self._guard:
             taken = self._queue.take(self._max_batch_size, time.monotonic())
+            self._running_rows = sum([call.num_rows for call in taken.batch])
             self._metrics.pending = len(self._queue)
             self._give_back(taken.batch + taken.dropped)
         self._drop(taken.dropped)
@@ -163,6 +178,8 @@ class Batcher:
             self._run(taken.batch)
         with self._guard:
             self._working = len(self._queue) > 0
+            self._pace.observe(self._running_rows, time.monotonic(), more=self._working)
+            self._running_rows = 0
             return self._working
 
     def _run(self, batch: Sequence[Call]) -> None:

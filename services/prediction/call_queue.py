@@ -19,11 +19,12 @@ class CallQueue:
 
     def __init__(self) -> None:
         self._lanes: dict[tuple[int, RowShapes], deque[Call]] = {}
-        self._length = 0
+        self._num_requests = 0
         self.num_rows = 0
 
     def __len__(self) -> int:
-        return self._length
+        """How many requests wait; one in parts is one, for as long as its last part waits."""
+        return self._num_requests
 
     def push(self, call: Call) -> None:
         """Behind the calls of its lane."""
@@ -32,7 +33,7 @@ class CallQueue:
         if lane is None:
             lane = self._lanes[key] = deque()
         lane.append(call)
-        self._length += 1
+        self._num_requests += call.takes_place
         self.num_rows += call.num_rows
 
     def take(self, max_rows: int, now_s: float) -> Taken:
@@ -65,7 +66,7 @@ class CallQueue:
         return dead
 
     def _left(self, calls: list[Call]) -> None:
-        self._length -= len(calls)
+        self._num_requests -= sum([call.takes_place for call in calls])
         self.num_rows -= sum(call.num_rows for call in calls)
 
     def _next_lane(self) -> tuple[int, RowShapes]:

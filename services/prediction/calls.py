@@ -51,6 +51,8 @@ class Call(ABC):
 
     counts: bool = True
     """Whether the run that answers it is the one in which its request counts as answered."""
+    takes_place: bool = True
+    """Whether it takes one of the places in the queue: a request in parts takes one altogether."""
 
     def __init__(
         self,
@@ -85,7 +87,7 @@ class Call(ABC):
 class Part(Call):
     """Some rows of a call that has more of them than a batch."""
 
-    __slots__ = ("_place", "_whole", "counts")
+    __slots__ = ("_place", "_whole", "counts", "takes_place")
 
     def __init__(self, whole: "_Whole", place: int, start: int, stop: int) -> None:
         call = whole.call
@@ -95,7 +97,7 @@ class Part(Call):
             contents, call.row_shapes, stop - start, call.deadline_s, call.priority, call.queued_s, size_bytes
         )
         self._whole, self._place = whole, place
-        self.counts = stop == call.num_rows  # the last part does for all
+        self.counts = self.takes_place = stop == call.num_rows  # the last part does for all
 
     def is_dead(self, now_s: float) -> bool:
         """Also where another part failed."""

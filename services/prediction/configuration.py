@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pipelines.registry.manifest import Datatype, Tensor
 from pipelines.registry.package import MODEL_FILE
 from services.prediction.description import PLATFORM, properties
+from services.prediction.entry import ServedVersion
 from services.prediction.pb import open_inference_pb2 as pb
-from services.prediction.repository import ServedVersion
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from services.prediction.entry import ServedVersion
 from services.prediction.errors import StartingError
 from services.prediction.follower import Follower
-from services.prediction.repository import IndexRow, Repository, ServedVersion
+from services.prediction.repository import IndexRow, Repository
 from services.rpc.errors import NotFoundError, StoppingError
 
 

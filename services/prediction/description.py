@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterable
 
 from pipelines.registry.manifest import Manifest, Tensor
+from services.prediction.entry import ServedVersion
 from services.prediction.images import Layout
 from services.prediction.pb import open_inference_pb2 as pb
-from services.prediction.repository import IndexRow, ServedVersion
+from services.prediction.repository import IndexRow
 from services.prediction.statistics import BatchSize, Duration, Statistics
 
 PLATFORM = "onnxruntime_onnx"

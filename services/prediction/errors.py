@@ -11,6 +11,7 @@ CallError
 │   └── StartingError         the registry was not read yet: what is not there may be soon
 ├── ExhaustedError
 │   ├── QueueFullError        too many requests wait for the model
+│   ├── LongWaitError         a request would wait longer than the server lets any
 │   ├── MemoryFullError       the requests that wait, for whichever model, are too large together
 │   └── TooManyStreamsError   the server has as many streams as it takes
 ├── DeadlineError
@@ -100,6 +101,18 @@ class QueueFullError(ExhaustedError):
 
     def __str__(self) -> str:
         return f"the queue of model {self.model!r} is full: {self.limit} requests wait already"
+
+
+class LongWaitError(ExhaustedError):
+    """At its pace, the model would come to the request after `expected_s`, later than `max_s`."""
+
+    def __init__(self, model: str, expected_s: float, max_s: float) -> None:
+        super().__init__(model, expected_s, max_s)
+        self.model, self.expected_s, self.max_s = model, expected_s, max_s
+
+    def __str__(self) -> str:
+        wait = f"a request would wait {self.expected_s * 1e3:.3g} ms, expected at most {self.max_s * 1e3:.3g} ms"
+        return f"model {self.model!r} is asked for more than it can answer: {wait}"
 
 
 class MemoryFullError(ExhaustedError):

@@ -1,7 +1,8 @@
 """Bounds what unfinished messages may take of memory on the native transport, which has no limit of its own.
 
 The front gathers a message before it hands it over, however long it gets. So the guard looks at the process's memory:
-has it grown by more than the limit, the connections that sent most of it are cut. Nobody else notices anything.
+has it grown by more than the limit, the connections are cut that sent most of what was not handed over. Who sends whole
+messages is safe, however many; so is everybody while memory grows for another reason, such as a model that is loaded.
 Linux only: elsewhere there is no /proc to look at, and the guard says so.
 """
 
@@ -11,9 +12,11 @@ import socket
 import struct
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +26,19 @@ FLOOR_TICKS = 2400
 TCP_INFO, BYTES_RECEIVED_AT = 11, 128
 """Of `struct tcp_info` in Linux's headers: the socket option, and where tcpi_bytes_received (u64) stands in it."""
 
-Received = Mapping[int, int]
-"""Bytes that have arrived, by the file descriptor of the connection."""
+HEADERS_BYTES = 256
+"""What a whole message may have taken on the wire beside itself."""
+
+
+class Connection(NamedTuple):
+    """A connection of this process: its file descriptor, and the other end as the front writes it."""
+
+    descriptor: int
+    peer: str
+
+
+Received = Mapping[Connection, int]
+"""Bytes that have arrived."""
 
 
 class FloodGuard:
@@ -32,8 +46,11 @@ class FloodGuard:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._marks: Received | None = None
+        self._marks: Received = {}
+        self._whole: Counter[str] = Counter()
         self._stopped = threading.Event()
+        self.alarmed = False
+        """Memory has grown: `handed_over` must be told each message from now on."""
         self.num_cut = 0
 
     def start(self, port: int) -> None:
@@ -47,26 +64,33 @@ class FloodGuard:
         """Watch no more."""
         self._stopped.set()
 
+    def handed_over(self, peer: str, size_bytes: int) -> None:
+        """A whole message of this client has left the front; called by one thread."""
+        self._whole[peer] += size_bytes + HEADERS_BYTES
+
     def _watch(self, port: int) -> None:
         floor = Floor()
         while not self._stopped.wait(TICK_S):
             grown_bytes = floor.rise(resident_bytes())
             if grown_bytes < self._max_bytes / 2:
-                self._marks = None
-            elif self._marks is None:
-                self._marks = received_bytes(port)
+                self.alarmed = False
+            elif not self.alarmed:
+                self._raise_alarm(port)
             elif grown_bytes > self._max_bytes:
-                self._cut(port, self._marks)
+                self._cut(port)
 
-    def _cut(self, port: int, marks: Received) -> None:
-        for descriptor in culprits(marks, received_bytes(port), self._max_bytes / 4):
+    def _raise_alarm(self, port: int) -> None:
+        self._whole = Counter()
+        self.alarmed = True
+        self._marks = received_bytes(port)
+
+    def _cut(self, port: int) -> None:
+        unfinished = unfinished_bytes(self._marks, received_bytes(port), self._whole)
+        for descriptor, peer in culprits(unfinished, self._max_bytes / 4):
             with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
-                logger.warning(
-                    "cut the connection from %s: its messages took too much memory", connection.getpeername()
-                )
+                logger.warning("cut the connection from %s: its messages took too much memory", peer)
                 connection.shutdown(socket.SHUT_RDWR)
                 self.num_cut += 1
-        self._marks = None
 
 
 class Floor:
@@ -85,15 +109,19 @@ class Floor:
         return memory_bytes - min(self._before, self._least)
 
 
-def culprits(before: Received, now: Received, allowed_bytes: float) -> list[int]:
-    """The connections to cut, greatest first, so that the others together have sent no more than is allowed."""
-    sent = {connection: now[connection] - before.get(connection, 0) for connection in now}
-    excess, found = sum(sent.values()) - allowed_bytes, []
-    for connection in sorted(sent, key=lambda each: -sent[each]):
+def unfinished_bytes(before: Received, now: Received, whole: Mapping[str, int]) -> dict[Connection, int]:
+    """What has arrived since, less what was handed over since as whole messages."""
+    return {each: now[each] - before.get(each, 0) - whole.get(each.peer, 0) for each in now}
+
+
+def culprits(unfinished: Mapping[Connection, int], allowed_bytes: float) -> list[Connection]:
+    """The connections to cut, greatest first, so that the others together hold no more than is allowed."""
+    excess, found = sum(size for size in unfinished.values() if size > 0) - allowed_bytes, []
+    for connection in sorted(unfinished, key=lambda each: -unfinished[each]):
         if excess <= 0:
             break
         found.append(connection)
-        excess -= sent[connection]
+        excess -= unfinished[connection]
     return found
 
 
@@ -107,11 +135,17 @@ def received_bytes(port: int) -> Received:
     received = {}
     for descriptor in _sockets():
         with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
-            connection.getpeername()  # a listening socket has none
+            peer = connection.getpeername()  # a listening socket has none
             if connection.getsockname()[1:2] == (port,):
                 info = connection.getsockopt(socket.IPPROTO_TCP, TCP_INFO, 256)
-                received[descriptor] = struct.unpack_from("=Q", info, BYTES_RECEIVED_AT)[0]
+                received[Connection(descriptor, _name(peer))] = struct.unpack_from("=Q", info, BYTES_RECEIVED_AT)[0]
     return received
+
+
+def _name(peer: tuple[str | int, ...]) -> str:
+    """As gRPC writes it: `ipv4:10.0.0.7:4711`, `ipv6:[::1]:4711`."""
+    host, port = peer[:2]
+    return f"ipv6:[{host}]:{port}" if ":" in str(host) else f"ipv4:{host}:{port}"
 
 
 def _sockets() -> Iterator[int]:

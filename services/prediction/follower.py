@@ -7,18 +7,17 @@ its memory has, until the registry answers.
 
 import asyncio
 import logging
-from collections import defaultdict
 from collections.abc import Collection, Coroutine
-from contextlib import suppress
 
-from pipelines.errors import RegistryError
 from pipelines.registry.traffic import Registered
 from services.prediction.desired import desired
+from services.prediction.entry import NO_CHAMPION
 from services.prediction.errors import LoadFailedError, RegistryAwayError, UnknownModelError, UnknownVersionError
-from services.prediction.loading import Get, Loading
+from services.prediction.loading import Loading
 from services.prediction.looks import Looks
 from services.prediction.metrics import Metrics
-from services.prediction.repository import NO_CHAMPION, VERSION, Repository
+from services.prediction.repository import VERSION, Repository
+from services.prediction.settling import Settling
 from services.prediction.sources import Source
 from services.rpc.background import in_daemon_thread
 from services.rpc.errors import InvalidRequestError
@@ -41,11 +40,10 @@ class Follower:
         poll_interval_s: float,
         models: str = "*",
     ) -> None:
-        self._source, self._repository, self._loading, self._metrics = source, repository, loading, metrics
-        self._poll_interval_s = poll_interval_s
+        self._source, self._repository, self._poll_interval_s = source, repository, poll_interval_s
         self._looks = Looks(source, models)
+        self._settling = Settling(source, repository, loading, metrics, self._looks)
         self._works: set[asyncio.Task[None]] = set()
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.synced = asyncio.Event()
         """Set when each version was loaded or refused: the registry's, or the remembered ones while it is away."""
 
@@ -66,7 +64,7 @@ class Follower:
         """
         await self._looks.take(self._repository.known())
         models = self._looks.registered.keys() | self._repository.known().keys()
-        works = [self._begin(self._settle(model)) for model in sorted(models) if self._is_due(model)]
+        works = [self._begin(self._settling.settle(model)) for model in sorted(models) if self._settling.is_due(model)]
         if works:
             await asyncio.wait(works, timeout=patience_s)
         self.synced.set()
@@ -82,7 +80,7 @@ class Follower:
             raise UnknownModelError(model[:256])
         self._repository.order(model, self._repository.entry(model).orders.load(version))
         self._repository.wake(model, version)
-        failures = await self._settle(model, at_once=True)
+        failures = await self._settling.settle(model, at_once=True)
         failures = [failure for failure in failures if version in ("", failure.version)]
         if failures and version:
             self._repository.order(model, self._repository.entry(model).orders.unpin(version))
@@ -120,7 +118,7 @@ class Follower:
 
     def _bring_back(self, model: str, version: str) -> None:
         if self._repository.wake(model, version):
-            self._begin(self._settle(model))
+            self._begin(self._settling.settle(model))
 
     def _begin(self, work: Coroutine[None, None, object]) -> asyncio.Task[None]:
         """Do it beside what else there is to do."""
@@ -128,76 +126,6 @@ class Follower:
         self._works.add(task)
         task.add_done_callback(self._works.discard)
         return task
-
-    async def _settle(self, model: str, *, at_once: bool = False) -> list[LoadFailedError]:
-        """Do what the last look, and the operators, ask for. Raises UnknownModelError; returns what was refused."""
-        async with self._locks[model]:
-            registered = self._looks.registered.get(model)
-            if registered is not None:
-                failures = await self._serve(model, registered, self._source.fetch, at_once=at_once)
-                await self._note_promotion(model)
-                return failures
-            await in_daemon_thread(self._source.forget, model)
-            self._forget(model)
-            raise UnknownModelError(model)
-
-    async def _serve(self, model: str, registered: Registered, get: Get, *, at_once: bool) -> list[LoadFailedError]:
-        self._follow(model, registered)
-        failures = []
-        for version in self._repository.entry(model).missing():
-            wanted = version in self._repository.entry(model).missing()  # it may have been unloaded meanwhile
-            if wanted and (at_once or self._loading.is_due(model, version)):
-                try:
-                    await self._loading.put_in_service(model, version, get)
-                except LoadFailedError as failure:
-                    failures.append(failure)
-        await self._remember(model)
-        return failures
-
-    def _follow(self, model: str, registered: Registered) -> None:
-        before = self._repository.entry(model)
-        champion, rule = before.champion, registered.rule
-        self._repository.follow(model, registered.aliases, rule)
-        if rule.problem and rule != before.rule:
-            logger.warning("model %s: served without a traffic rule: %s", model, rule.problem)
-        for counter in (self._metrics.loads, self._metrics.load_failures):
-            counter.labels(model)  # from 0 on: a rate misses what begins at 1
-        entry = self._repository.entry(model)
-        self._loading.forget(model, kept=desired(registered.aliases, entry.orders))
-        if champion and not entry.champion and not entry.orders.off:
-            logger.warning("model %s: version %s retired, %s", model, champion, NO_CHAMPION)
-
-    async def _remember(self, model: str) -> None:
-        entry = self._repository.entry(model)
-        if entry.answering:
-            await in_daemon_thread(self._source.remember, model, entry.answering)
-        elif not entry.aliases:
-            await in_daemon_thread(self._source.forget, model)
-
-    async def _note_promotion(self, model: str) -> None:
-        """Find out who promoted the champion, if that is not known; the index does without if it cannot be had."""
-        entry = self._repository.entry(model)
-        if entry.champion and (entry.promotion is None or entry.promotion.version != entry.champion):
-            with suppress(RegistryError):
-                self._repository.note(model, await in_daemon_thread(self._source.promotion, model, entry.champion))
-
-    def _forget(self, model: str) -> None:
-        if model in self._repository.known():
-            logger.warning("model %s: no longer registered", model)
-        self._repository.forget(model)
-        self._loading.forget(model)
-
-    def _is_due(self, model: str) -> bool:
-        """Whether the model differs from what is served, and is not waiting after a failure.
-
-        Where somebody is at it already, the next look sees to the rest.
-        """
-        if self._locks[model].locked():
-            return False
-        entry, registered = self._repository.known().get(model), self._looks.registered.get(model)
-        if entry is None or registered is None or Registered(entry.aliases, entry.rule) != registered:
-            return True
-        return any(self._loading.is_due(model, version) for version in entry.missing())
 
     async def _recall_unless_answered(self) -> None:
         """Serve what is remembered, if there is anything and the registry does not answer soon."""
@@ -210,14 +138,9 @@ class Follower:
                 await in_daemon_thread(self._source.forget, model)
             return
         self._looks.registered = remembered
-        await asyncio.wait([self._begin(self._recall(model, known)) for model, known in remembered.items()])
+        await asyncio.wait([self._begin(self._settling.recall(model, known)) for model, known in remembered.items()])
         self.synced.set()
         logger.warning("the registry is away: the versions that served last are taken out of the cache")
-
-    async def _recall(self, model: str, registered: Registered) -> None:
-        async with self._locks[model]:
-            if model not in self._repository.known():
-                await self._serve(model, registered, self._source.recall, at_once=True)
 
     async def _answers_soon(self, expected: Collection[str]) -> bool:
         try:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pipelines.errors import PackageError, RegistryError
 from pipelines.registry.package import Package
 from services.prediction.desired import CHAMPION
+from services.prediction.entry import ServedVersion
 from services.prediction.errors import LoadFailedError
 from services.prediction.eviction import estimated_bytes, fits, leaving
 from services.prediction.metrics import Metrics
-from services.prediction.repository import Repository, ServedVersion
+from services.prediction.repository import Repository
 from services.rpc.background import in_daemon_thread
 
 logger = logging.getLogger(__name__)

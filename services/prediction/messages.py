@@ -7,7 +7,6 @@ header and the tags between the values must all be the same, and any change of w
 a traffic rule shares requests between two versions, a header does not say who answers, and is not kept.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,28 +14,26 @@ from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
 
-from pipelines.registry.manifest import NUMPY_DTYPES, Manifest, Tensor
-from services.prediction.calls import Content, RowShapes, Run
-from services.prediction.codec import Inference, decode, encode, takes_long
+from services.prediction.answers import Encoder, ExpressEncoder, GeneralEncoder, varint
+from services.prediction.calls import Content, RowShapes
+from services.prediction.codec import decode, takes_long
 from services.prediction.data_plane import DataPlane
+from services.prediction.entry import ServedVersion
 from services.prediction.options import alias_of, options_of, routing_key_of
 from services.prediction.pb import open_inference_pb2 as pb
-from services.prediction.repository import ServedVersion
 from services.rpc.errors import CallError, InvalidRequestError, MessageTooLargeError
 
-MODEL_NAME_TAG, MODEL_VERSION_TAG, ID_TAG, RAW_INPUT_TAG, RAW_OUTPUT_TAG = b"\x0a", b"\x12", b"\x1a", b"\x3a", b"\x32"
-"""Fields 1, 2, 3 and 7 of a request, 3 and 6 of a response; all length-delimited."""
+MODEL_NAME_TAG, MODEL_VERSION_TAG, ID_TAG, RAW_INPUT_TAG = b"\x0a", b"\x12", b"\x1a", b"\x3a"
+"""Fields 1, 2, 3 and 7 of a request, all length-delimited."""
 LONGEST = 128
 """From this length on a length takes two bytes."""
 CHECKED_DATATYPES = {"BOOL", "BYTES"}
 """Datatypes whose every value has to be looked at."""
+SMALL = 4096
+"""Bytes up to which values are copied sooner than a view of them is made."""
 MAX_HEADERS = 1024
 MAX_OFFSETS = 4
 """Headers kept, and different lengths of header looked for in requests of one length."""
-
-
-Encoder = Callable[[Run, int, bytes], bytes]
-"""Writes the response: of a run's rows from a start on, with the request's encoded id field; may be empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +72,8 @@ class _Header:
         for start, tag in self.tags:
             if not payload.startswith(tag, start + shift):
                 return None
-        view = memoryview(payload)
-        return [view[start + shift : stop + shift] for start, stop in self.values]
+        held = payload if len(payload) < SMALL else memoryview(payload)
+        return [held[start + shift : stop + shift] for start, stop in self.values]
 
 
 class TakesLongError(Exception):
@@ -110,13 +107,18 @@ class MessageReader:
         """
         if len(payload) > self._max_message_bytes:
             raise MessageTooLargeError("Received", len(payload), self._max_message_bytes)
-        start, stop = id_field(payload)
-        shift, field = stop - start, payload[start:stop]
+        return self._recall(payload, 0, 0) or self._recall(payload, *id_field(payload)) or self._read_new(payload)
+
+    def _recall(self, payload: bytes, start: int, stop: int) -> Reading | None:
+        """By a header that was read before, with an id field from `start` to `stop`."""
+        shift = stop - start
         for offset in self._offsets.get(len(payload) - shift, ()):
             header = self._headers.get(payload[:start] + payload[stop : offset + shift])
-            if header is not None and (contents := header.contents(payload, shift)) is not None and field.isascii():
-                return Reading(header.plan, contents, field, len(payload))
-        return self._read_new(payload)
+            if header is not None and (contents := header.contents(payload, shift)) is not None:
+                field = payload[start:stop]
+                if field.isascii():
+                    return Reading(header.plan, contents, field, len(payload))
+        return None
 
     def _forget(self) -> None:
         self._headers.clear()
@@ -190,66 +192,6 @@ def parse(payload: bytes) -> pb.ModelInferRequest:
         raise InvalidRequestError("message", "one of the method's type", came) from error
 
 
-class GeneralEncoder:
-    """Writes the response to any request."""
-
-    def __init__(self, request: pb.ModelInferRequest, served: ServedVersion, inference: Inference) -> None:
-        self._request, self._served, self._inference = request, served, inference
-
-    def __call__(self, run: Run, start: int, _id_field: bytes) -> bytes:
-        """The response as bytes."""
-        outputs, served = run.rows(start, start + self._inference.num_rows), self._served
-        return encode(self._request, served.version, served.manifest, self._inference, outputs).SerializeToString()
-
-
-class ExpressEncoder:
-    """Writes the response where everything but id and values is known beforehand."""
-
-    def __init__(self, request: pb.ModelInferRequest, served: ServedVersion, inference: Inference) -> None:
-        named = pb.ModelInferResponse(model_name=request.model_name, model_version=served.version)
-        described = pb.ModelInferResponse()
-        self._num_rows = inference.num_rows
-        self._outputs: list[tuple[str, int, bytes]] = []
-        for tensor in _ordered(served.manifest, inference.outputs):
-            shape = [self._num_rows, *tensor.shape[1:]]
-            described.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=shape)
-            row_bytes = fixed_row_bytes(tensor)
-            tag = RAW_OUTPUT_TAG + varint(self._num_rows * row_bytes)
-            self._outputs.append((tensor.name, row_bytes, tag))
-        self._before_id, self._after_id = named.SerializeToString(), described.SerializeToString()
-
-    @staticmethod
-    def fits(request: pb.ModelInferRequest, served: ServedVersion, inference: Inference) -> bool:
-        """Whether the request is raw, and its outputs have rows of a fixed size and no parameters."""
-        plain = not any(output.parameters for output in request.outputs) and not inference.classes
-        fixed = all(map(fixed_row_bytes, _ordered(served.manifest, inference.outputs)))
-        return inference.raw and plain and fixed
-
-    def __call__(self, run: Run, start: int, id_field: bytes) -> bytes:
-        """The response as bytes."""
-        parts = [self._before_id, id_field, self._after_id]
-        stop = start + self._num_rows
-        for name, row_bytes, tag in self._outputs:
-            parts += (tag, run.content(name)[start * row_bytes : stop * row_bytes])
-        return b"".join(parts)
-
-
-def varint(number: int) -> bytes:
-    """A length as protobuf writes it: seven bits a byte, lowest first, the high bit on all but the last."""
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
-
-
-def fixed_row_bytes(tensor: Tensor) -> int:
-    """Bytes of one row; 0 where rows differ in size."""
-    dtype = NUMPY_DTYPES[tensor.datatype]
-    return 0 if dtype.hasobject or -1 in tensor.shape[1:] else dtype.itemsize * math.prod(tensor.shape[1:])
-
-
 def _header(payload: bytes, request: pb.ModelInferRequest, plan: Plan, shift: int) -> _Header | None:
     """Where the values lie, if the message ends with them, one input after another in the manifest's order."""
     inputs = plan.served.manifest.inputs
@@ -272,8 +214,3 @@ def _header(payload: bytes, request: pb.ModelInferRequest, plan: Plan, shift: in
     found = _Header(plan, tuple(values), tuple(tags)).contents(payload, shift)
     same = found is not None and found == list(request.raw_input_contents)
     return _Header(plan, tuple(values), tuple(tags[1:])) if same else None  # the first tag ends the header itself
-
-
-def _ordered(manifest: Manifest, names: Sequence[str]) -> list[Tensor]:
-    tensors = {tensor.name: tensor for tensor in manifest.outputs}
-    return [tensors[name] for name in names]

@@ -9,7 +9,7 @@ import asyncio
 import time
 from bisect import bisect_left
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from threading import Lock
@@ -48,6 +48,20 @@ COUNTS: dict[str, tuple[str, Callable[["VersionMetrics"], float]]] = {
 }
 """Triton's counters that have no label but model and version, by what follows `nv_inference_`: text and value."""
 
+NUM_BUCKETS = len(BUCKETS_S) + 1
+HISTOGRAMS: dict[str, tuple[str, Callable[["VersionMetrics"], tuple[list[int], float]]]] = {
+    "request": (
+        "Seconds from a request's arrival in the queue until the model had run",
+        lambda each: (each.request_histogram, each.request_s),
+    ),
+    "queue": ("Seconds that a request waited", lambda each: (each.queue_histogram, each.queue_s)),
+    "compute": (
+        "Seconds in which its inputs were joined and the model ran",
+        lambda each: (each.compute_histogram, each.input_s + each.infer_s),
+    ),
+}
+"""Our own histograms by what their requests spent: text, count a bucket, and sum."""
+
 
 @dataclass(frozen=True, slots=True)
 class BatchTimes:
@@ -75,7 +89,9 @@ class VersionMetrics:
         self.infer_s: float = 0.0
         self.output_s: float = 0.0
         self.last_s: float = 0.0  # when the last run ended, of `time.monotonic()`
-        self.histogram = [0] * (len(BUCKETS_S) + 1)
+        self.request_histogram: list[int] = [0] * NUM_BUCKETS
+        self.queue_histogram: list[int] = [0] * NUM_BUCKETS
+        self.compute_histogram: list[int] = [0] * NUM_BUCKETS
         self.failures: Tally[FailureReason] = Tally()
         self.pending = 0
         self._last_run_s = self._failed_s = 0.0
@@ -85,14 +101,18 @@ class VersionMetrics:
     def observe_batch(self, calls: Sequence[Call], times: BatchTimes) -> None:
         """Counts one run and the requests that it answered, each with the whole run's durations, as Triton does."""
         num_requests = num_rows = 0
+        queue_s, taken_s, run_s = 0.0, times.taken_s, times.ran_s - times.taken_s
         for call in calls:
             num_rows += call.num_rows
             if call.counts:
                 num_requests += 1
-                took_s = times.ran_s - call.queued_s
-                self.request_s += took_s
-                self.queue_s += times.taken_s - call.queued_s
-                self.histogram[bisect_left(BUCKETS_S, took_s)] += 1
+                waited_s = taken_s - call.queued_s
+                queue_s += waited_s
+                self.queue_histogram[bisect_left(BUCKETS_S, waited_s)] += 1
+                self.request_histogram[bisect_left(BUCKETS_S, waited_s + run_s)] += 1
+        self.compute_histogram[bisect_left(BUCKETS_S, run_s)] += num_requests
+        self.queue_s += queue_s
+        self.request_s += queue_s + run_s * num_requests
         input_s, infer_s = times.joined_s - times.taken_s, times.ran_s - times.joined_s
         self.num_batches += 1
         self.num_requests += num_requests
@@ -204,17 +224,17 @@ class Metrics(Collector):
             pending.add_sample(pending.name, _labels(each), each.pending)
         yield failures
         yield pending
-        yield _durations(versions)
+        yield from _durations(versions)
 
 
-def _durations(versions: Iterable[VersionMetrics]) -> Metric:
-    text = "Seconds from a request's arrival in the queue until the model had run"
-    family = HistogramMetricFamily("drivetrain_request_duration_seconds", text, labels=["model", "version"])
+def _durations(versions: Iterable[VersionMetrics]) -> Iterator[Metric]:
     bounds = [*(str(float(bound)) for bound in BUCKETS_S), "+Inf"]
-    for each in versions:
-        buckets = list(zip(bounds, accumulate(each.histogram), strict=True))
-        family.add_metric([each.model, each.version], buckets, each.request_s)
-    return family
+    for name, (text, histogram) in HISTOGRAMS.items():
+        family = HistogramMetricFamily(f"drivetrain_{name}_duration_seconds", text, labels=["model", "version"])
+        for each in versions:
+            counts, sum_s = histogram(each)
+            family.add_metric([each.model, each.version], list(zip(bounds, accumulate(counts), strict=True)), sum_s)
+        yield family
 
 
 def _labels(version: VersionMetrics) -> dict[str, str]:

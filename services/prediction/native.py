@@ -189,10 +189,12 @@ class NativeFront(Front):
                 self._lead_anew()
 
     def _take(self, event: Event, now_s: float) -> None:
-        _, call_id, _, payload, _, details = event
+        _, call_id, _, payload, peer, details = event
         if payload is None or details is None:
             self._cancel(call_id)
             return
+        if self._guard.alarmed:
+            self._guard.handed_over(str(peer), len(payload))
         metadata, _, remaining_s = details
         try:
             self._authorize(metadata)
@@ -249,19 +251,12 @@ class NativeCall(Call):
         queued_s: float,
         remaining_s: float | None,
     ) -> None:
-        plan = reading.plan
-        timeout_s = plan.timeout_s if remaining_s is None else min(plan.timeout_s, remaining_s)
+        plan, contents, self._id_field, size_bytes = reading
+        timeout_s = plan.timeout_s if remaining_s is None or remaining_s > plan.timeout_s else remaining_s
         super().__init__(
-            reading.contents,
-            plan.row_shapes,
-            plan.num_rows,
-            queued_s + timeout_s,
-            plan.priority,
-            queued_s,
-            reading.size_bytes,
+            contents, plan.row_shapes, plan.num_rows, queued_s + timeout_s, plan.priority, queued_s, size_bytes
         )
         self._front, self._metadata, self.call_id, self.plan = front, metadata, call_id, plan
-        self._id_field = reading.id_field
 
     @property
     def request_id(self) -> str:

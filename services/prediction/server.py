@@ -12,13 +12,14 @@ from services.prediction.calls import DEFAULT_PRIORITY, LOWEST_PRIORITY
 from services.prediction.configuration import Scheduling
 from services.prediction.cores import available_cores, intra_op_threads
 from services.prediction.data_plane import DataPlane
+from services.prediction.entry import ServedVersion
 from services.prediction.eviction import estimated_bytes
 from services.prediction.follower import Follower
 from services.prediction.loading import Loading
 from services.prediction.metrics import Metrics, VersionMetrics
 from services.prediction.model import LoadedModel, load
 from services.prediction.pb import open_inference_pb2_grpc as pb_grpc
-from services.prediction.repository import Repository, ServedVersion
+from services.prediction.repository import Repository
 from services.prediction.rest.app import Api
 from services.prediction.rest.body import Bodies
 from services.prediction.rest.server import NullRest, RestServer
@@ -150,8 +151,15 @@ def _rest(settings: Settings, servicer: Servicer, authorizer: Authorizer) -> Res
 
 
 def _batcher(settings: Settings, model: LoadedModel, counts: VersionMetrics, budget: Budget) -> Batcher:
-    delay_s = settings.max_queue_delay_us / 1e6
-    return Batcher(model, counts, budget, settings.max_batch_size, settings.max_queue_requests, delay_s)
+    return Batcher(
+        model,
+        counts,
+        budget,
+        settings.max_batch_size,
+        settings.max_queue_requests,
+        settings.max_queue_delay_us / 1e6,
+        settings.max_queue_wait_ms / 1e3,
+    )
 
 
 def _scheduling(settings: Settings) -> Scheduling:

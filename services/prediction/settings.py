@@ -43,6 +43,11 @@ class Settings(HostSettings):
     max_queue_delay_us: int = Field(
         default=0, ge=0, le=10**6, description="Microseconds that a batch which is not full waits for company."
     )
+    max_queue_wait_ms: float = Field(
+        default=1000.0,
+        gt=0,
+        description="Most milliseconds that those before a request may take; who would wait longer is refused at once.",
+    )
     max_request_rows: int = Field(default=1024, ge=1, description="Most rows of one request.")
     max_queue_requests: int = Field(default=1024, ge=1, description="Most requests that wait for one model.")
     max_pending_bytes: int = Field(

@@ -13,7 +13,7 @@ from functools import partial
 
 from services.prediction.calls import LOWEST_PRIORITY, Call, Run
 from services.prediction.comparison import disagrees
-from services.prediction.repository import ServedVersion
+from services.prediction.entry import ServedVersion
 from services.prediction.shadow_metrics import ShadowCounts
 from services.prediction.worker import Worker
 from services.rpc.errors import ExhaustedError

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipelines.registry.traffic import CHALLENGER
 from services.prediction.batcher import unseen
-from services.prediction.repository import Entry, ServedVersion
+from services.prediction.entry import Entry, ServedVersion
 from services.prediction.shadow import Shadow
 from services.prediction.shadow_metrics import Pair, ShadowCounts, ShadowMetrics
 

@@ -12,6 +12,9 @@ from services.rpc.authorization import Authorizer
 from services.rpc.errors import InvalidSettingsError
 from services.rpc.hosting import Front
 
+WHOLE_MESSAGES = 8
+"""Of the largest size, that may arrive at the same time at least."""
+
 
 def make_front(settings: Settings, plane: DataPlane, authorizer: Authorizer) -> Front | None:
     """The native front; None where grpcio serves alone. Raises InvalidSettingsError if native is asked for in vain."""
@@ -36,5 +39,6 @@ def make_front(settings: Settings, plane: DataPlane, authorizer: Authorizer) -> 
     def let_pass(metadata: Sequence[tuple[str, str | bytes]]) -> None:
         """Nobody needs a token."""
 
-    guard = FloodGuard(2 * settings.max_pending_bytes)  # as much may wait, and as much arrive
+    # As much may arrive as may wait; and whole messages that are allowed, of several callers, are no flood.
+    guard = FloodGuard(max(2 * settings.max_pending_bytes, WHOLE_MESSAGES * settings.max_message_bytes))
     return NativeFront(reader, authorize if authorizer.guards(METHOD) else let_pass, guard, settings)

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from services.prediction.budget import Budget
 from services.prediction.codec import LONG
+from services.prediction.errors import MemoryFullError
 from services.prediction.rest.errors import SlowBodyError, TooLargeError, UnknownEncodingError
 from services.rpc.errors import InvalidRequestError
 
@@ -70,7 +71,8 @@ class Bodies:
         return bytes(body)
 
     def _take(self, size_bytes: int, taken: list[int]) -> None:
-        self.budget.take(size_bytes)
+        if not self.budget.take(size_bytes):
+            raise MemoryFullError(self.budget.max_bytes)
         taken.append(size_bytes)
 
 

@@ -45,7 +45,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS), help="models to serve")
     parser.add_argument("--in-flight", nargs="+", type=_count, default=[1, 16, 64], help="requests under way at a time")
     parser.add_argument("--contestants", nargs="+", choices=known, default=known, help="servers to measure")
-    parser.add_argument("--seconds", type=_count, default=3, help="length of one measurement (default: 3)")
+    parser.add_argument(
+        "--seconds", type=_count, default=3, help="length of one run of the load, two a measurement (default: 3)"
+    )
     parser.add_argument("--repetitions", type=_count, default=3, help="measurements a cell (default: 3)")
     parser.add_argument(
         "--connections", type=_count, default=1, help="connections that share the requests (default: 1, as one channel)"

@@ -1,27 +1,14 @@
 """The contestants, in the order of the tables."""
 
-from services.prediction.settings import Settings
 from tests.benchmarks.serving.contestant import Contestant
 from tests.benchmarks.serving.models import MODELS
 from tests.benchmarks.serving.peers.mlserver import MlServer
 from tests.benchmarks.serving.peers.own import BareTransport, Drivetrain, TorchServer
 from tests.benchmarks.serving.peers.triton import Triton
 
-
-def _drivetrain() -> tuple[Contestant, ...]:
-    """One contestant a transport, where the service lets one choose."""
-    if "transport" not in Settings.model_fields:
-        return (Contestant("drivetrain", "Drivetrain", Drivetrain(), MODELS),)
-    return tuple(
-        Contestant(
-            f"drivetrain-{transport}", f"Drivetrain, {transport}", Drivetrain(("--transport", transport)), MODELS
-        )
-        for transport in ("native", "grpcio")
-    )
-
-
 CONTESTANTS = (
-    *_drivetrain(),
+    Contestant("drivetrain-native", "Drivetrain, native", Drivetrain(("--transport", "native")), MODELS),
+    Contestant("drivetrain-grpcio", "Drivetrain, grpcio", Drivetrain(("--transport", "grpcio")), MODELS),
     Contestant("triton-1", "Triton, 1 instance", Triton(1), MODELS),
     Contestant("triton-2", "Triton, 2 instances", Triton(2), MODELS),
     Contestant("grpc-aio", "grpc.aio + torch", TorchServer(), MODELS),

@@ -9,6 +9,7 @@ import shutil
 import statistics
 import struct
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,10 @@ _HEADERS = ("-H", "content-type: application/grpc", "-H", "te: trailers")
 _FINISHED = re.compile(r"finished in .*?, ([\d.]+) req/s")
 _REQUESTS = re.compile(r"requests: .* (\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout")
 _DATA = re.compile(r"traffic: .*\((\d+)\) data")
+
+
+MAX_IN_FLIGHT = 1000
+"""Requests on one connection; servers allow hardly more."""
 
 
 class LoadError(Exception):
@@ -44,17 +49,39 @@ def check_installed() -> None:
 
 
 def drive(server: Server, model: Model, in_flight: int, seconds: int, connections: int, scratch: Path) -> Load:
-    """Keep `in_flight` one-row requests under way for so many seconds. Raises LoadError."""
+    """Keep `in_flight` one-row requests under way for so many seconds, twice. Raises LoadError."""
+    connections = min(connections, in_flight)
+    options = (f"-c{connections}", f"-m{in_flight // connections}", f"-D{seconds}")
+    # The log costs h2load a tenth of what two cores can do: the rate is that of a run without it.
+    rate, _ = _run(server, model, options, seconds, scratch)
+    timed, latencies_ms = _run(server, model, options, seconds, scratch, logged=True)
+    return load_of(rate, timed, latencies_ms)
+
+
+def drive_at(server: Server, model: Model, rate: int, seconds: int, scratch: Path) -> Load:
+    """Send `rate` one-row requests a second, answered or not, in bursts of a hundredth of that. Raises LoadError."""
+    options = ("-c1", f"-m{MAX_IN_FLIGHT}", f"--rps={rate}", f"-D{seconds}")
+    timed, latencies_ms = _run(server, model, options, seconds, scratch, logged=True)
+    return load_of(timed, timed, latencies_ms)
+
+
+def _run(
+    server: Server, model: Model, options: Sequence[str], seconds: int, scratch: Path, *, logged: bool = False
+) -> tuple["Count", list[float]]:
     message, log = scratch / "request.bin", scratch / "h2load.tsv"
     message.write_bytes(framed(model.request().SerializeToString()))
-    log.unlink(missing_ok=True)
-    connections = min(connections, in_flight)
-    options = ("-t1", f"-c{connections}", f"-m{in_flight // connections}", f"-D{seconds}", f"-d{message}")
-    command = ["h2load", *options, *_HEADERS, f"--log-file={log}", f"http://{server.address}{METHOD}"]
+    log.write_text("")
+    logging = (f"--log-file={log}",) if logged else ()
+    printed = _printed(["-t1", f"-d{message}", *logging, *options, f"http://{server.address}{METHOD}"], seconds)
+    return read_count(printed, server.answer_bytes), read_latencies(log.read_text())
+
+
+def _printed(arguments: Sequence[str], seconds: int) -> str:
+    command = ["h2load", *_HEADERS, *arguments]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 60, check=False)
-    if finished.returncode or not log.exists():
+    if finished.returncode:
         raise LoadError(f"h2load ended with {finished.returncode}: {finished.stdout}{finished.stderr}")
-    return read_load(finished.stdout, log.read_text(), server.answer_bytes)
+    return finished.stdout
 
 
 def framed(message: bytes) -> bytes:
@@ -62,20 +89,36 @@ def framed(message: bytes) -> bytes:
     return struct.pack(">BI", 0, len(message)) + message
 
 
-def read_load(printed: str, log: str, answer_bytes: int) -> Load:
-    """Figures from what h2load printed and logged. Raises LoadError if that is not understood."""
+@dataclass(frozen=True)
+class Count:
+    """What h2load prints of one run."""
+
+    requests_per_second: float
+    requests: int
+    errors: int
+
+
+def read_count(printed: str, answer_bytes: int) -> Count:
+    """How many requests there were, and how many without a good answer. Raises LoadError if that is not understood."""
     finished, requests, data = (pattern.search(printed) for pattern in (_FINISHED, _REQUESTS, _DATA))
-    latencies = read_latencies(log)
-    if finished is None or requests is None or data is None or len(latencies) < 2:
-        raise LoadError(f"h2load made no requests, or printed what is not understood:\n{printed}")
+    if finished is None or requests is None or data is None:
+        raise LoadError(f"h2load printed what is not understood:\n{printed}")
     done, succeeded, failed, errored, timed_out = map(int, requests.groups())
-    centiles = statistics.quantiles(latencies, n=100, method="inclusive")
+    errors = max(failed, errored, timed_out, done - succeeded) + bad_answers(succeeded, int(data[1]), answer_bytes)
+    return Count(float(finished[1]), done, errors)
+
+
+def load_of(rate: Count, timed: Count, latencies_ms: Sequence[float]) -> Load:
+    """The figures of two runs: one at full speed, and one that took the time of every request. Raises LoadError."""
+    if len(latencies_ms) < 2:
+        raise LoadError("h2load made no requests")
+    centiles = statistics.quantiles(latencies_ms, n=100, method="inclusive")
     return Load(
-        requests_per_second=float(finished[1]),
+        rate.requests_per_second,
         p50_ms=centiles[49],
         p99_ms=centiles[98],
-        requests=done,
-        errors=max(failed, errored, timed_out, done - succeeded) + bad_answers(succeeded, int(data[1]), answer_bytes),
+        requests=timed.requests if rate is timed else rate.requests + timed.requests,
+        errors=timed.errors if rate is timed else rate.errors + timed.errors,
     )
 
 

@@ -33,6 +33,7 @@ class Server:
     address: str
     answer_bytes: int
     """Bytes of HTTP/2 DATA in a good answer to the request of the load."""
+    pid: int
 
 
 @contextmanager
@@ -52,7 +53,7 @@ def running(contestant: Contestant, model: Model, workplace: Path) -> Iterator[S
         )
         try:
             address = f"127.0.0.1:{port}"
-            yield Server(address, _await_answer(address, model, process, log) + _FRAME_BYTES)
+            yield Server(address, _await_answer(address, model, process, log) + _FRAME_BYTES, process.pid)
         finally:
             _stop(process)
 

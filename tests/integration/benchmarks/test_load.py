@@ -1,6 +1,7 @@
 """h2load against a real server that answers some requests with errors."""
 
 import itertools
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -46,7 +47,7 @@ def serving(model: Model, *, error_every: int = 0) -> Iterator[Server]:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
-        yield Server(f"127.0.0.1:{port}", answer.ByteSize() + 5)
+        yield Server(f"127.0.0.1:{port}", answer.ByteSize() + 5, os.getpid())
     finally:
         server.stop(None).wait()
 

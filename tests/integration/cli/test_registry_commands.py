@@ -71,7 +71,12 @@ def test_traffic_shows_and_sets_the_rule(store: Home) -> None:
     ]:
         result = invoke("traffic", MODEL, *arguments)
         assert (result.exit_code, result.output) == (0, f"{MODEL}: {shown}\n")
-    store.client.set_registered_model_alias(MODEL, CHALLENGER, "1")
+    result = invoke("traffic", MODEL, "--challenger", "1", "--shadow", "1")
+    assert (result.exit_code, result.output) == (
+        0,
+        f"{MODEL}: canary 0%, shadow 100%; version 1 is challenger\n",
+    )
+    assert store.client.get_model_version_by_alias(MODEL, CHALLENGER).version == "1"
     store.client.set_registered_model_tag(MODEL, CANARY_TAG, "10%")
     wrong = f"tag {CANARY_TAG}: expected a number from 0 to 1, came '10%'"
     shown = f"{MODEL}: no rule, as there is a wrong one: {wrong}; version 1 is challenger\n"
@@ -95,6 +100,7 @@ def test_traffic_shows_and_sets_the_rule(store: Home) -> None:
             ["traffic", MODEL, "--shadow", "all"],
             "--shadow: expected a share from 0% to 100%, such as 10% or 0.1, came 'all'",
         ),
+        (["traffic", MODEL, "--challenger", "3"], "--challenger: expected one of 1, 2, came 3"),
         (["traffic", MODEL, "--off", "--canary", "0"], "--off: expected it alone, came --canary or --shadow besides"),
     ],
 )

@@ -12,7 +12,7 @@ from onnx import ModelProto
 
 from pipelines.registry.manifest import Manifest
 from pipelines.registry.package import Golden
-from services.prediction.repository import LOADING
+from services.prediction.entry import LOADING
 from tests.integration.prediction.serving import (
     ROW,
     Serving,

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import grpc
+import numpy as np
 
 from services.prediction.flood_guard import resident_bytes
 from services.prediction.pb.open_inference_pb2_grpc import GRPCInferenceServiceStub
@@ -12,11 +13,12 @@ from tests.integration.prediction.store import Store
 from tests.integration.prediction.test_process import process
 
 MIB = 2**20
+LIMITS = ("--max-pending-bytes", str(32 * MIB), "--max-message-bytes", str(8 * MIB))
 
 
 def test_an_endless_message_costs_its_sender_the_connection_and_nobody_else(store: Store) -> None:
     store.promote("digits")
-    with process(store, "--transport", "native", "--max-pending-bytes", str(32 * MIB)) as it:
+    with process(store, "--transport", "native", *LIMITS) as it:
         port = int(it.wait_for(r"listening on 127\.0\.0\.1:(\d+)")[1])
         it.wait_for("ready: 1 models serve")
         before = peak = resident_bytes(it.popen.pid)
@@ -32,6 +34,19 @@ def test_an_endless_message_costs_its_sender_the_connection_and_nobody_else(stor
         assert sender.returncode == 0, errors
         it.wait_for("its messages took too much memory")
     assert peak - before < 500 * MIB
+
+
+def test_whole_messages_are_never_cut_off_however_many(store: Store) -> None:
+    store.promote("digits")
+    rows = np.zeros((200_000, 3), np.float32)  # 2.4 MB
+    with process(store, "--transport", "native", *LIMITS, "--max-request-rows", "1000000") as it:
+        port = int(it.wait_for(r"listening on 127\.0\.0\.1:(\d+)")[1])
+        it.wait_for("ready: 1 models serve")
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub = GRPCInferenceServiceStub(channel)
+            for _ in range(30):
+                calls = [stub.ModelInfer.future(raw_request("digits", rows), timeout=60) for _ in range(4)]
+                assert {(call.code(), call.details()) for call in calls} == {(grpc.StatusCode.OK, "")}
 
 
 def flood(port: int, size_bytes: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.benchmarks.serving.load import LoadError, bad_answers, framed, read_latencies, read_load
+from tests.benchmarks.serving.load import Count, LoadError, bad_answers, framed, load_of, read_count, read_latencies
 
 ANSWER_BYTES = 118
 PRINTED = """\
@@ -29,24 +29,27 @@ def printed(
     return PRINTED.format(rate=rate, done=done, succeeded=succeeded, failed=failed, errored=errored, data=data)
 
 
-def test_figures_come_from_what_is_printed_and_logged() -> None:
-    load = read_load(printed(), LOG, ANSWER_BYTES)
-    assert load.requests_per_second == 2372.33
-    assert (load.requests, load.errors) == (100, 0)
+def test_figures_come_from_what_is_printed() -> None:
+    assert read_count(printed(), ANSWER_BYTES) == Count(2372.33, requests=100, errors=0)
+
+
+def test_the_rate_is_that_of_the_run_without_a_log_and_errors_are_those_of_both() -> None:
+    load = load_of(Count(3000.0, 120, 1), Count(2000.0, 100, 2), read_latencies(LOG))
+    assert (load.requests_per_second, load.requests, load.errors) == (3000.0, 220, 3)
     assert load.p50_ms == pytest.approx(0.505)
     assert load.p99_ms == pytest.approx(0.9901)
 
 
 def test_grpc_errors_which_h2load_takes_for_success_are_counted() -> None:
-    assert read_load(printed(good=63), LOG, ANSWER_BYTES).errors == 37
+    assert read_count(printed(good=63), ANSWER_BYTES).errors == 37
 
 
 def test_failed_requests_are_counted_once() -> None:
-    assert read_load(printed(succeeded=90, failed=10, errored=10, good=90), LOG, ANSWER_BYTES).errors == 10
+    assert read_count(printed(succeeded=90, failed=10, errored=10, good=90), ANSWER_BYTES).errors == 10
 
 
 def test_a_server_that_answers_nothing_but_errors_has_as_many_as_requests() -> None:
-    assert read_load(printed(good=0), LOG, ANSWER_BYTES).errors == 100
+    assert read_count(printed(good=0), ANSWER_BYTES).errors == 100
 
 
 @pytest.mark.parametrize(
@@ -62,10 +65,16 @@ def test_only_answered_requests_have_a_latency() -> None:
     assert read_latencies("1\t200\t1500\n2\t-1\t9\n3\t200\t250\n") == [1.5, 0.25]
 
 
-@pytest.mark.parametrize(("text", "log"), [("", LOG), ("h2load: no such host", LOG), (printed(), "")])
-def test_what_is_not_understood_is_an_error(text: str, log: str) -> None:
+@pytest.mark.parametrize("text", ["", "h2load: no such host"])
+def test_what_is_not_understood_is_an_error(text: str) -> None:
     with pytest.raises(LoadError):
-        read_load(text, log, ANSWER_BYTES)
+        read_count(text, ANSWER_BYTES)
+
+
+def test_no_latency_is_an_error() -> None:
+    count = Count(3000.0, 120, 0)
+    with pytest.raises(LoadError):
+        load_of(count, count, [])
 
 
 def test_a_framed_message_begins_with_flag_and_length() -> None:

@@ -106,7 +106,7 @@ def test_an_error_is_one_line_on_standard_error(
 def test_the_commands_are_those_of_the_design() -> None:
     training = "train jobs watch cancel resume upload"
     assert COMMANDS[:6] == training.split()
-    rest = "models runs promote rollback traffic serve token predict ui doctor recipes init schema demo"
+    rest = "models runs promote rollback traffic serve token predict status ui doctor recipes init schema demo"
     assert [name for name in COMMANDS[6:] if name != "serve-training"] == rest.split()
 
 

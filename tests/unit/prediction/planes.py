@@ -11,11 +11,12 @@ from pipelines.registry.traffic import Registered
 from services.prediction.batcher import Batcher
 from services.prediction.budget import Budget
 from services.prediction.data_plane import DataPlane
+from services.prediction.entry import ServedVersion
 from services.prediction.follower import Follower
 from services.prediction.loading import Loading
 from services.prediction.metrics import Metrics
 from services.prediction.model import load
-from services.prediction.repository import Repository, ServedVersion
+from services.prediction.repository import Repository
 from services.prediction.sources import UncachedSource
 from tests.unit.prediction.graphs import manifest, package
 

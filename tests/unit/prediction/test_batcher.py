@@ -11,7 +11,7 @@ from pipelines.registry.manifest import Tensor
 from services.prediction.batcher import Batcher, join
 from services.prediction.budget import Budget
 from services.prediction.calls import Arrays, Content
-from services.prediction.errors import DeadlineExpiredError, QueueFullError
+from services.prediction.errors import DeadlineExpiredError, LongWaitError, QueueFullError
 from services.prediction.metrics import Metrics, VersionMetrics
 from tests.unit.prediction.waiting import Waiting
 
@@ -190,3 +190,25 @@ def test_contents_of_all_kinds_are_joined_in_order() -> None:
     np.testing.assert_array_equal(join(calls, tensors)["x"], np.concatenate([array] * 3))
     for call in calls:
         np.testing.assert_array_equal(join([call], tensors)["x"], array)
+
+
+async def test_who_would_wait_too_long_is_refused_and_who_finds_nobody_waiting_never(
+    doubler: Doubler, counts: VersionMetrics
+) -> None:
+    batcher = Batcher(doubler, counts, Budget(2**20), max_batch_size=1, max_queue_requests=8, max_queue_wait_s=1e-9)
+    doubler.go.clear()
+    learning = [asyncio.create_task(batcher.infer(rows(1), 1)) for _ in range(3)]
+    await asyncio.sleep(0)
+    doubler.go.set()
+    await asyncio.gather(*learning)  # nothing was known of the pace: all were let in
+    doubler.go.clear()
+    doubler.started.clear()
+    running = asyncio.create_task(batcher.infer(rows(1), 1))
+    await asyncio.to_thread(doubler.started.wait, 10)
+    waiting = asyncio.create_task(batcher.infer(rows(1), 1))
+    await asyncio.sleep(0)
+    with pytest.raises(LongWaitError) as refusal:
+        await batcher.infer(rows(1), 1)
+    assert (refusal.value.model, refusal.value.max_s) == ("doubler", 1e-9)
+    doubler.go.set()
+    await asyncio.gather(running, waiting)

@@ -17,6 +17,7 @@ EXAMPLES: dict[CallError, grpc.StatusCode] = {
     errors.RegistryAwayError(): Code.UNAVAILABLE,
     errors.StartingError(): Code.UNAVAILABLE,
     errors.QueueFullError("digits", 8): Code.RESOURCE_EXHAUSTED,
+    errors.LongWaitError("digits", 1.5, 1.0): Code.RESOURCE_EXHAUSTED,
     errors.MemoryFullError(2**28): Code.RESOURCE_EXHAUSTED,
     errors.TooManyStreamsError(2): Code.RESOURCE_EXHAUSTED,
     errors.DeadlineExpiredError("digits"): Code.DEADLINE_EXCEEDED,

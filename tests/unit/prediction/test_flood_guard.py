@@ -3,14 +3,22 @@ import socket
 import pytest
 
 from services.prediction import flood_guard
-from services.prediction.flood_guard import Floor, culprits, received_bytes
+from services.prediction.flood_guard import Connection, Floor, culprits, received_bytes, unfinished_bytes
+
+A, B, C, D = (Connection(number, f"ipv4:10.0.0.{number}:4711") for number in range(1, 5))
 
 
 def test_those_who_sent_most_are_cut_until_the_rest_is_allowed() -> None:
-    assert culprits({1: 500}, {1: 510, 2: 70, 3: 5}, allowed_bytes=20) == [2]
-    assert culprits({}, {1: 40, 2: 70, 3: 5}, allowed_bytes=20) == [2, 1]
-    assert culprits({1: 500}, {1: 510}, allowed_bytes=20) == []
-    assert culprits({4: 10**9}, {}, allowed_bytes=20) == []
+    assert culprits({A: 10, B: 70, C: 5}, allowed_bytes=20) == [B]
+    assert culprits({A: 40, B: 70, C: 5}, allowed_bytes=20) == [B, A]
+    assert culprits({A: 10}, allowed_bytes=20) == []
+    assert culprits({A: 30, B: -(10**9)}, allowed_bytes=20) == [A]
+    assert culprits({}, allowed_bytes=20) == []
+
+
+def test_whole_messages_are_not_counted() -> None:
+    now = {A: 510, B: 70, C: 5}
+    assert unfinished_bytes({A: 500, D: 10**9}, now, {B.peer: 60}) == {A: 10, B: 10, C: 5}
 
 
 def test_growth_is_measured_from_the_least_of_the_recent_past(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,4 +36,5 @@ def test_the_kernel_says_what_has_arrived_on_a_port() -> None:
             with server:
                 client.sendall(b"x" * 12345)
                 assert len(server.recv(12345, socket.MSG_WAITALL)) == 12345
-                assert received_bytes(port) == {server.fileno(): 12345}
+                peer = f"ipv4:127.0.0.1:{client.getsockname()[1]}"
+                assert received_bytes(port) == {Connection(server.fileno(), peer): 12345}

@@ -15,6 +15,7 @@ from services.prediction import follower as module
 from services.prediction import looks
 from services.prediction.batcher import Batcher
 from services.prediction.budget import Budget
+from services.prediction.entry import EVICTED, NO_CHAMPION, ServedVersion
 from services.prediction.errors import (
     LoadFailedError,
     ModelNotReadyError,
@@ -27,7 +28,7 @@ from services.prediction.follower import Follower
 from services.prediction.loading import Loading
 from services.prediction.metrics import Metrics
 from services.prediction.model import load
-from services.prediction.repository import EVICTED, NO_CHAMPION, Repository, ServedVersion
+from services.prediction.repository import Repository
 from services.rpc.errors import InvalidRequestError
 from tests.unit.prediction.graphs import manifest, package
 

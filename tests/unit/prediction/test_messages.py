@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from pipelines.registry.manifest import Datatype, Manifest, Tensor
 from pipelines.registry.traffic import TrafficRule
+from services.prediction.answers import varint
 from services.prediction.calls import Arrays, Run
 from services.prediction.codec import decode, encode
 from services.prediction.errors import StartingError, UnknownVersionError
-from services.prediction.messages import MAX_HEADERS, MessageReader, id_field, varint
+from services.prediction.messages import MAX_HEADERS, MessageReader, id_field
 from services.prediction.pb import open_inference_pb2 as pb
 from services.prediction.repository import Repository
 from services.rpc.errors import InvalidRequestError, MessageTooLargeError

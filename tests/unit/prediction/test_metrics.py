@@ -31,6 +31,12 @@ def test_tritons_names_are_exposed_without_a_suffix() -> None:
     assert f"drivetrain_request_duration_seconds_count{labels} 2.0" in lines
     assert 'drivetrain_request_duration_seconds_bucket{le="0.01",model="digits",version="3"} 0.0' in lines
     assert 'drivetrain_request_duration_seconds_bucket{le="0.025",model="digits",version="3"} 2.0' in lines
+    for name in ("queue", "compute"):
+        assert f"drivetrain_{name}_duration_seconds_count{labels} 2.0" in lines
+    queue_s = next(line for line in lines if line.startswith(f"drivetrain_queue_duration_seconds_sum{labels}"))
+    compute_s = next(line for line in lines if line.startswith(f"drivetrain_compute_duration_seconds_sum{labels}"))
+    assert float(queue_s.split()[1]) == pytest.approx(0.003)
+    assert float(compute_s.split()[1]) == pytest.approx(0.022)
 
 
 def test_openmetrics_has_the_same_names() -> None:
@@ -46,6 +52,7 @@ def test_openmetrics_has_the_same_names() -> None:
     ("error", "reason"),
     [
         (errors.QueueFullError("m", 1), "REJECTED"),
+        (errors.LongWaitError("m", 2.0, 1.0), "REJECTED"),
         (errors.DeadlineExpiredError("m"), "CANCELED"),
         (asyncio.CancelledError(), "CANCELED"),
         (errors.InferenceFailedError("m", "1", "bad"), "BACKEND"),

@@ -8,10 +8,11 @@ from pipelines.registry.promotion import Promotion
 from services.prediction.batcher import Batcher
 from services.prediction.budget import Budget
 from services.prediction.desired import Orders
+from services.prediction.entry import LEAVING, NO_CHAMPION, ServedVersion
 from services.prediction.errors import ModelNotReadyError, UnknownAliasError, UnknownModelError, UnknownVersionError
 from services.prediction.metrics import Metrics
 from services.prediction.model import LoadedModel
-from services.prediction.repository import LEAVING, NO_CHAMPION, IndexRow, Repository, ServedVersion
+from services.prediction.repository import IndexRow, Repository
 from services.rpc.errors import InvalidRequestError
 from tests.unit.prediction.graphs import GOLDEN_ROWS, SLOW, manifest, package
 

@@ -12,8 +12,8 @@ from services.prediction import shadow as module
 from services.prediction.batcher import Batcher
 from services.prediction.budget import Budget
 from services.prediction.calls import Arrays
+from services.prediction.entry import ServedVersion
 from services.prediction.metrics import Metrics
-from services.prediction.repository import ServedVersion
 from services.prediction.shadow import Shadow
 from services.prediction.shadow_metrics import Pair, ShadowCounts
 from tests.unit.prediction.graphs import FEATURES, GOLDEN_ROWS, manifest

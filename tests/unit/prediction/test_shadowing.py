@@ -2,8 +2,9 @@ import pytest
 
 from pipelines.registry.traffic import TrafficRule
 from services.prediction.batcher import unseen
+from services.prediction.entry import ServedVersion
 from services.prediction.metrics import Metrics
-from services.prediction.repository import Repository, ServedVersion
+from services.prediction.repository import Repository
 from services.prediction.shadow import Shadow
 from services.prediction.shadowing import Shadowing
 from tests.unit.prediction.graphs import FEATURES, manifest

@@ -1,0 +1,1 @@
+"""What the prediction service needs: time to start, memory, and space on the disk."""
