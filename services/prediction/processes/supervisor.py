@@ -55,8 +55,8 @@ class Supervisor:
 
     @property
     def pids(self) -> dict[int, int]:
-        """Of those that run now, by number."""
-        return {number: process.pid for number, process in self._running.items()}
+        """Of those that run now, by number; may be asked in any thread."""
+        return {number: process.pid for number, process in list(self._running.items())}
 
     async def run(self) -> int:
         """The exit code: 0, or that of a process whose settings do not allow it to start."""

@@ -16,7 +16,7 @@ def _page(rows: int, pending: int = 0, loads: int = 1) -> str:
     metrics = Metrics()
     version = metrics.of_version("iris", "3")
     version.num_rows, version.pending = rows, pending
-    version.histogram[0] = rows
+    version.request_histogram[0] = rows
     version.failed(asyncio.CancelledError())
     metrics.loads.labels("iris").inc(loads)
     return generate_latest(metrics.registry).decode()
