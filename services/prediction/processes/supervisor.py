@@ -73,16 +73,17 @@ class Supervisor:
                 process.send_signal(number)
 
     async def _keep(self, number: int) -> None:
-        young_deaths = 0
+        young_deaths, is_first = 0, True
         while not self._stopping.is_set():
             began_s = time.monotonic()
             code = await self._live(number)
             if self._stopping.is_set():
                 return
-            if code == SETTINGS_EXIT:
+            if code == SETTINGS_EXIT and is_first:  # later they were right before: the others go on
                 self._exit = code
                 self.signal(signal.SIGTERM)
                 return
+            is_first = False
             young_deaths = young_deaths + 1 if time.monotonic() - began_s < YOUNG_S else 0
             logger.error("process %d ended with %d; it is started again", number, code)
             with suppress(TimeoutError):

@@ -180,6 +180,21 @@ def test_loads_and_unloads_reach_all_and_those_that_come_later(store: Store, tra
         assert answers(it.port) == {"1"}
 
 
+def test_an_order_tells_which_process_has_not_done_it_and_that_one_does_it_when_it_is_back(store: Store) -> None:
+    store.promote("digits")
+    with several(store) as it:
+        killed, place = next(iter(it.places().items()))
+        os.kill(killed, signal.SIGKILL)
+        it.it.wait_for("it is started again")
+        request = pb.RepositoryModelUnloadRequest(model_name="digits")
+        with stubs(it.port) as each, pytest.raises(grpc.RpcError) as refused:
+            each[0].RepositoryModelUnload(request, timeout=WITHIN_S)
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert f"process {place.number} of this server" in (refused.value.details() or "")
+        it.it.wait_for("ready: ")
+        assert answers(it.port) == {"UNAVAILABLE"}
+
+
 def test_who_has_no_right_cannot_order_by_way_of_the_private_sockets(store: Store) -> None:
     store.promote("digits")
     tokens = store.directory / "tokens"
@@ -191,7 +206,7 @@ def test_who_has_no_right_cannot_order_by_way_of_the_private_sockets(store: Stor
         with pytest.raises(grpc.RpcError) as refused:
             each[0].RepositoryModelUnload(request, timeout=WITHIN_S)
         assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
-        header = [("authorization", "Bearer a-secret-of-sixteen")]
+        header = (("authorization", "Bearer a-secret-of-sixteen"),)
         each[0].RepositoryModelUnload(request, timeout=WITHIN_S, metadata=header)
 
 

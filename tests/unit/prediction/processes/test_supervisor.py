@@ -79,6 +79,21 @@ async def test_a_process_whose_settings_are_refused_ends_all_with_its_code() -> 
     assert await asyncio.wait_for(supervisor.run(), DEADLINE_S) == 2
 
 
+async def test_a_process_that_refuses_its_settings_later_leaves_the_others_alone(tmp_path: Path) -> None:
+    refuses_later = (
+        "import pathlib, sys; p = pathlib.Path(sys.argv[1]); code = 1 + p.exists(); p.touch(); sys.exit(code)"
+    )
+    ended: list[int] = []
+    commands = [_python(WAITS), _python(refuses_later, str(tmp_path / "lived"))]
+    supervisor = Supervisor(lambda number: commands[number], 2, ended.append)
+    running = asyncio.create_task(supervisor.run())
+    await _until(lambda: len(ended) >= 3)
+    assert 0 in supervisor.pids
+    supervisor.signal(signal.SIGTERM)
+    assert await asyncio.wait_for(running, DEADLINE_S) == 0
+    assert set(ended[:3]) == {1}
+
+
 async def test_a_cancelled_run_leaves_no_process() -> None:
     supervisor = Supervisor(lambda _: _python(WAITS), 2, lambda _: None)
     running = asyncio.create_task(supervisor.run())
