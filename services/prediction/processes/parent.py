@@ -57,7 +57,8 @@ class _Family:
         place = self.place(number)
         self._started.add(number)
         documents = (place.model_dump_json(), self._settings.model_dump_json())
-        return [sys.executable, "-m", "services.prediction.processes", *documents]
+        safe = [] if {"", str(Path.cwd())} & {*sys.path} else ["-P"]  # no folder `services` of the user's comes first
+        return [sys.executable, *safe, "-m", "services.prediction.processes", *documents]
 
     def place(self, number: int) -> Place:
         """Who the process is that is started next by this number."""
