@@ -5,6 +5,7 @@ from __future__ import annotations  # the place exists in the checker only: what
 import asyncio
 import logging
 import os
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import typer
@@ -45,12 +46,15 @@ def run(settings: Settings, place: Place | None = None) -> int:
     set_mlflow_defaults()
     from pipelines.registry.model_registry import ModelRegistry
     from services.prediction import server
+    from services.prediction.processes.ledger import Ledger
     from services.rpc import logs
     from services.rpc.errors import InvalidSettingsError
 
     logs.configure("" if place is None else f"process {place.number}")
     try:
-        ended = asyncio.run(server.serve(settings, ModelRegistry(mlflow_client(), tracking_uri()), place))
+        with nullcontext() if place is None else Ledger(place.folder).blocking_turn():  # one makes a new database
+            registry = ModelRegistry(mlflow_client(), tracking_uri())
+        ended = asyncio.run(server.serve(settings, registry, place))
     except DrivetrainError as error:
         typer.echo(f"error: {error}", err=True)
         return 2 if isinstance(error, InvalidSettingsError) else 1

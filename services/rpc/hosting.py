@@ -100,9 +100,8 @@ class Host:
         if self._front is not None:
             self._front.start(self._behind)
         kind = "in plain text" if self._credentials is None else "with TLS"
-        logger.info(
-            "listening on %s:%d %s, metrics on port %d", self._settings.host, self.port, kind, self.metrics_port
-        )
+        page = f"port {self.metrics_port}" if self._page is None else "the port of all processes"
+        logger.info("listening on %s:%d %s, metrics on %s", self._settings.host, self.port, kind, page)
 
     async def set_serving(self, *, serving: bool) -> None:
         """What health says of the whole server and of the service."""

@@ -5,8 +5,8 @@ Only one process at a time changes what all of them serve, so that two orders ca
 
 import asyncio
 import fcntl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -31,6 +31,13 @@ class Ledger:
         with self._turn.open("w") as file:
             while not _is_locked(file):  # noqa: ASYNC110 - another process sets no event
                 await asyncio.sleep(TRY_AGAIN_S)
+            yield
+
+    @contextmanager
+    def blocking_turn(self) -> Iterator[None]:
+        """The same where there is no event loop yet."""
+        with self._turn.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def orders(self) -> dict[str, Orders]:

@@ -262,6 +262,14 @@ def test_a_taken_port_is_one_clear_line_and_exit_1(store: Store, option: str, pu
     ]
 
 
+def test_a_new_database_is_made_once(store: Store) -> None:
+    uri = f"sqlite:///{store.directory}/new.db"
+    with process(store, "--processes", "2", uri=uri) as it:
+        it.wait_for("ready: 0")
+        it.wait_for("ready: 0")
+        assert not any("started again" in line for line in it.log)
+
+
 def test_settings_that_do_not_fit_end_all_with_2(store: Store) -> None:
     command = [*COMMAND, "--processes", "2", "--tokens-file", str(store.directory / "missing")]
     result = subprocess.run(

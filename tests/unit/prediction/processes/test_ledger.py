@@ -30,3 +30,8 @@ async def test_one_has_its_turn_after_the_other(tmp_path: Path) -> None:
         assert not done
         assert not second_had_it.is_set()
     await asyncio.wait_for(waiting, 10)
+    with Ledger(tmp_path).blocking_turn():
+        waiting = asyncio.create_task(second())
+        done, _ = await asyncio.wait({waiting}, timeout=0.1)
+        assert not done
+    await asyncio.wait_for(waiting, 10)
