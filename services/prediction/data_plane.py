@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from services.prediction.desired import Orders
 from services.prediction.entry import ServedVersion
 from services.prediction.errors import StartingError
 from services.prediction.follower import Follower
@@ -99,6 +100,16 @@ class DataPlane:
     async def unload(self, name: str, version: str = "") -> None:
         """Serve no more of the model, or of this version, until it is loaded. Raises what `Follower.unload` raises."""
         await self._follower.unload(name, version)
+
+    def orders(self, name: str) -> dict[str, Orders]:
+        """What operators asked for of the model, by its name; empty if it is not known."""
+        entry = self._repository.known().get(name)
+        return {} if entry is None else {name: entry.orders}
+
+    def adopt(self, orders: Mapping[str, Orders]) -> None:
+        """Do what operators asked of another process, by the models' names."""
+        for name, each in orders.items():
+            self._repository.order(name, each)
 
     async def drain(self) -> None:
         """Take no more requests, and return when those under way are done."""

@@ -76,8 +76,8 @@ class NativeFront(Front):
         self._front: NativeGrpcFront
         self._opened = ExitStack()
 
-    def bind(self, address: str) -> int:
-        """Take the port. Raises OSError."""
+    def bind(self, address: str, *, reuse_port: bool) -> int:
+        """Take the port, or a share of it. Raises OSError."""
         self._front = NativeGrpcFront(
             address,
             [(METHOD, False)],
@@ -85,6 +85,7 @@ class NativeFront(Front):
             call_details=True,  # without them no cancellation is told
             keepalive_time_ms=KEEPALIVE_TIME_MS,
             keepalive_timeout_ms=KEEPALIVE_TIMEOUT_MS,
+            reuse_port=reuse_port,
         )
         self._opened.callback(self._front.close)
         return self._front.bound_port

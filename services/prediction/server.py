@@ -21,11 +21,13 @@ from services.prediction.loading import Loading
 from services.prediction.metrics import Metrics, VersionMetrics
 from services.prediction.model import LoadedModel, load
 from services.prediction.pb import open_inference_pb2_grpc as pb_grpc
+from services.prediction.processes.company import Alone, Company
+from services.prediction.processes.place import Place
 from services.prediction.repository import Repository
 from services.prediction.rest.app import Api
 from services.prediction.rest.body import Bodies
 from services.prediction.rest.server import NullRest, RestServer
-from services.prediction.servicer import POLICY, Servicer
+from services.prediction.servicer import POLICY
 from services.prediction.settings import Settings
 from services.prediction.shadow_reports import ShadowReports
 from services.prediction.shadowing import Shadowing
@@ -63,8 +65,10 @@ class PredictionServer:
         reports: ShadowReports,
         rest: RestServer | NullRest,
         tracing: Tracing,
+        company: Company | Alone,
     ) -> None:
-        self._host, self._follower, self._reports, self._rest, self._tracing = host, follower, reports, rest, tracing
+        self._host, self._follower, self._reports, self._rest = host, follower, reports, rest
+        self._tracing, self._company = tracing, company
         self.plane = plane
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -88,10 +92,12 @@ class PredictionServer:
 
         Health says SERVING once the registry was read, or the cache in its place.
         """
+        await self._company.start()
+        follow = self._follower.run(), self._report_ready(), self._reports.run()
+        self._tasks = [asyncio.create_task(each) for each in follow]
+        await self._company.wait(self._follower.synced)
         await self._host.start()
         await self._rest.start()
-        self._tasks = [asyncio.create_task(self._follower.run()), asyncio.create_task(self._report_ready())]
-        self._tasks.append(asyncio.create_task(self._reports.run()))
 
     async def stop(self, grace_s: float) -> None:
         """NOT_SERVING, nothing new, up to `grace_s` seconds for the requests under way; then close everything.
@@ -106,7 +112,7 @@ class PredictionServer:
                 await self.plane.drain()
                 await self._host.drained()
         flush_s = min(grace_s, FLUSH_S)
-        await asyncio.gather(self._rest.close(flush_s), self._host.close(flush_s))
+        await asyncio.gather(self._rest.close(flush_s), self._host.close(flush_s), self._company.close())
         with suppress(TimeoutError):
             async with asyncio.timeout(min(grace_s, EXPORT_S)):
                 await in_daemon_thread(self._send_spans)
@@ -124,8 +130,11 @@ class PredictionServer:
         logger.info("ready: %d models serve", len(self.plane.index(ready_only=True)))
 
 
-def build(settings: Settings, registry: Registry) -> PredictionServer:
-    """A server over `registry`, not yet listening; call it inside a running event loop. Raises InvalidSettingsError."""
+def build(settings: Settings, registry: Registry, place: Place | None = None) -> PredictionServer:
+    """A server over `registry`, not yet listening; call it inside a running event loop. Raises InvalidSettingsError.
+
+    With a place it is one of several processes that share the ports.
+    """
     authorizer = Authorizer(POLICY, settings.tokens_file, settings.tls_client_ca)
     tracing = make_tracing(os.environ)
     metrics, repository, budget = Metrics(), Repository(), Budget(settings.max_pending_bytes)
@@ -149,30 +158,30 @@ def build(settings: Settings, registry: Registry) -> PredictionServer:
     repository.changed = shadowing.direct
     interceptors = [StatusInterceptor(), *tracing.interceptors, AuthorizationInterceptor(authorizer)]
     front = make_front(settings, plane, authorizer, tracing)
-    host = Host(settings, POLICY.service, interceptors, metrics.registry, front)
+    page = None if place is None else place.page
+    host = Host(settings, POLICY.service, interceptors, metrics.registry, front, page)
     streams = Streams(settings.max_streams, settings.max_stream_requests)
-    servicer = Servicer(plane, _scheduling(settings), streams, settings.max_request_rows)
-    pb_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, host.grpc)
-    rest = _rest(settings, servicer, authorizer, tracing)
-    return PredictionServer(host, plane, follower, ShadowReports(shadowing, registry), rest, tracing)
+    parts = plane, _scheduling(settings), streams, settings.max_request_rows
+    company = Alone(*parts) if place is None else Company(place, *parts)
+    pb_grpc.add_GRPCInferenceServiceServicer_to_server(company.servicer, host.grpc)
+    api = Api(company.servicer, authorizer, _bodies(settings), tracing)
+    rest = RestServer(api.app(), settings, reuse_port=place is not None) if settings.rest else NullRest()
+    return PredictionServer(host, plane, follower, ShadowReports(shadowing, registry), rest, tracing, company)
 
 
-async def serve(settings: Settings, registry: Registry) -> bool:
+async def serve(settings: Settings, registry: Registry, place: Place | None = None) -> bool:
     """Run a server until SIGTERM or SIGINT, then let requests finish; a second signal ends them at once.
 
     False if a model still runs in the end: there is no way to stop it but to leave the process at once.
     """
-    server = build(settings, registry)
+    server = build(settings, registry, place)
     await run_until_signal(server, settings.drain_grace_s)
     return not server.plane.busy
 
 
-def _rest(settings: Settings, servicer: Servicer, authorizer: Authorizer, tracing: Tracing) -> RestServer | NullRest:
-    if not settings.rest:
-        return NullRest()
+def _bodies(settings: Settings) -> Bodies:
     budget = Budget(settings.max_pending_bytes)  # bodies that arrive, beside the requests that wait
-    bodies = Bodies(settings.max_message_bytes, settings.rest_read_timeout_s, budget)
-    return RestServer(Api(servicer, authorizer, bodies, tracing).app(), settings)
+    return Bodies(settings.max_message_bytes, settings.rest_read_timeout_s, budget)
 
 
 def _batcher(settings: Settings, model: LoadedModel, counts: VersionMetrics, budget: Budget) -> Batcher:

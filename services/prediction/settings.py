@@ -24,6 +24,9 @@ class Settings(HostSettings):
     transport: Transport = Field(
         default="auto", description="Who takes ModelInfer: native (HTTP/2 in Rust), grpcio, or auto: the faster."
     )
+    processes: int = Field(
+        default=1, ge=1, le=64, description="Processes that share the ports; connections are spread over them."
+    )
     busy_poll_us: int = Field(
         default=200,
         ge=0,

@@ -5,6 +5,7 @@ import logging
 import signal
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 from wsgiref.simple_server import WSGIServer
@@ -18,6 +19,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from services.rpc.background import in_daemon_thread
 from services.rpc.errors import PortTakenError
+from services.rpc.pages import show_page
 from services.rpc.settings import HostSettings
 from services.rpc.tls import server_credentials
 
@@ -37,8 +39,8 @@ KEEPALIVE_OPTIONS = [
 class Front(Protocol):
     """Takes the port in the place of the gRPC server, and hands the calls that it does not answer to it."""
 
-    def bind(self, address: str) -> int:
-        """Take the port; 0 is a free one. Raises OSError."""
+    def bind(self, address: str, *, reuse_port: bool) -> int:
+        """Take the port, or a share of it; 0 is a free one. Raises OSError."""
 
     def start(self, behind: str) -> None:
         """Begin to answer; `behind` is the path of the gRPC server's socket. Call it inside a running event loop."""
@@ -53,6 +55,7 @@ class Front(Protocol):
 class Host:
     """One listening server for `service`; its health says NOT_SERVING until told otherwise.
 
+    With a `page` it is one of several processes that share the port, and shows its metrics on that unix socket alone.
     Call it inside a running event loop. `port` and `metrics_port` are known after `start`. Raises InvalidSettingsError
     for certificates that do not fit.
     """
@@ -64,8 +67,10 @@ class Host:
         interceptors: Sequence[grpc.aio.ServerInterceptor],
         metrics: CollectorRegistry,
         front: Front | None = None,
+        page: Path | None = None,
     ) -> None:
         self._settings, self._service, self._registry, self._front = settings, service, metrics, front
+        self._page, self._reuse_port = page, page is not None
         self._behind = ""  # the path of the socket behind the front
         self._opened = ExitStack()
         self._credentials = server_credentials(settings)
@@ -73,7 +78,7 @@ class Host:
         self.grpc = grpc.aio.server(
             interceptors=interceptors,
             options=[
-                ("grpc.so_reuseport", 0),  # a taken port is an error, not a share of its traffic
+                ("grpc.so_reuseport", int(self._reuse_port)),  # else a taken port is an error
                 ("grpc.max_receive_message_length", settings.max_message_bytes),
                 ("grpc.max_send_message_length", settings.max_message_bytes),
                 *KEEPALIVE_OPTIONS,
@@ -90,14 +95,13 @@ class Host:
         """Listen. Raises PortTakenError."""
         await self.set_serving(serving=False)
         self.port = self._bind()
-        self.metrics_port = self._start_metrics()
+        self.metrics_port = await self._start_metrics()
         await self.grpc.start()
         if self._front is not None:
             self._front.start(self._behind)
         kind = "in plain text" if self._credentials is None else "with TLS"
-        logger.info(
-            "listening on %s:%d %s, metrics on port %d", self._settings.host, self.port, kind, self.metrics_port
-        )
+        page = f"port {self.metrics_port}" if self._page is None else "the port of all processes"
+        logger.info("listening on %s:%d %s, metrics on %s", self._settings.host, self.port, kind, page)
 
     async def set_serving(self, *, serving: bool) -> None:
         """What health says of the whole server and of the service."""
@@ -135,11 +139,14 @@ class Host:
             folder = TemporaryDirectory(prefix="drivetrain-", ignore_cleanup_errors=True)
             self._behind = f"{self._opened.enter_context(folder)}/grpc.sock"
             self.grpc.add_insecure_port(f"unix:{self._behind}")
-            return self._front.bind(address)
+            return self._front.bind(address, reuse_port=self._reuse_port)
         except (RuntimeError, OSError) as error:
             raise PortTakenError("gRPC", address) from error
 
-    def _start_metrics(self) -> int:
+    async def _start_metrics(self) -> int:
+        if self._page is not None:
+            self._opened.callback((await show_page(self._registry, self._page)).close)
+            return 0
         host, port = self._settings.host, self._settings.metrics_port
         try:
             self._metrics_http, _ = start_http_server(port, host, self._registry)

@@ -15,15 +15,19 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="")
 _job_id: ContextVar[str] = ContextVar("job_id", default="")
 
 _PLAIN = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_PLAIN_OF_ONE = "%(asctime)s %(levelname)s %(process_name)s %(name)s: %(message)s"
 _QUIET = ("PIL", "alembic", "onnx_ir", "onnxscript")
 """Loggers that are only worth a warning: they tell of each migration, pass over a graph, part of a picture."""
 
 
-def configure() -> None:
-    """Send the process's log to standard error; by force, as a command line may have set up a terser one."""
+def configure(process_name: str = "") -> None:
+    """Send the process's log to standard error; by force, as a command line may have set up a terser one.
+
+    A name is in each line: of one of several processes that write to the same place.
+    """
     handler = logging.StreamHandler()
     handler.addFilter(_add_ids)
-    handler.setFormatter(_formatter())
+    handler.setFormatter(_formatter(process_name))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -65,11 +69,13 @@ def _add_ids(record: logging.LogRecord) -> bool:
     return True
 
 
-def _formatter() -> logging.Formatter:
+def _formatter(process_name: str) -> logging.Formatter:
+    named = {"process_name": process_name} if process_name else {}
     if os.environ.get("DRIVETRAIN_LOG_FORMAT") != "json":
-        return logging.Formatter(_PLAIN)
+        return logging.Formatter(_PLAIN_OF_ONE if named else _PLAIN, defaults=named)
     return JsonFormatter(
         ["message", "levelname", "name"],
         rename_fields={"levelname": "level", "name": "logger"},
         timestamp="time",
+        static_fields=named,
     )

@@ -29,9 +29,13 @@ class _Running:
 
 
 class RestServer:
-    """Serves an application beside gRPC; `port` is known after `start`. Raises InvalidSettingsError."""
+    """Serves an application beside gRPC; `port` is known after `start`. Raises InvalidSettingsError.
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    With `reuse_port` other processes of this user may listen there too.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings, *, reuse_port: bool = False) -> None:
+        self._reuse_port = reuse_port
         self._app, self._settings, self._tls = app, settings, server_context(settings)
         self._running: _Running | None = None
         self.port = 0
@@ -65,7 +69,7 @@ class RestServer:
         host, port = self._settings.host.strip("[]"), self._settings.rest_port
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
-            return socket.create_server((host, port), family=family)
+            return socket.create_server((host, port), family=family, reuse_port=self._reuse_port)
         except OSError as error:
             raise PortTakenError("REST", f"{self._settings.host}:{port}") from error
 

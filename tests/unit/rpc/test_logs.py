@@ -36,3 +36,17 @@ def test_people_get_plain_lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     logs.configure()
     logging.getLogger("test").info("said so")
     assert capsys.readouterr().err.endswith("INFO test: said so\n")
+
+
+@pytest.mark.parametrize("form", ["", "json"])
+def test_one_of_several_processes_says_which_it_is(
+    form: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DRIVETRAIN_LOG_FORMAT", form)
+    logs.configure("process 1")
+    logging.getLogger("test").info("said so")
+    line = capsys.readouterr().err
+    if form:
+        assert json.loads(line)["process_name"] == "process 1"
+    else:
+        assert line.endswith("INFO process 1 test: said so\n")

@@ -1,0 +1,1 @@
+"""Several processes on one port: what they count, as one."""
