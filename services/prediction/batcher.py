@@ -134,7 +134,8 @@ class Batcher:
         if rows_waiting and rows_ahead > self._pace.max_rows_ahead:
             return LongWaitError(self._model.name, self._pace.expected_wait_s(rows_ahead), self._pace.max_s)
         size_bytes = sum([call.size_bytes for call in calls])
-        if not self._budget.take(size_bytes, self._held_bytes):
+        before_last_bytes = self._held_bytes + size_bytes - calls[-1].size_bytes  # as if they came one by one
+        if not self._budget.take(size_bytes, before_last_bytes):
             return MemoryFullError(self._budget.max_bytes)
         self._held_bytes += size_bytes
         return None

@@ -212,3 +212,14 @@ async def test_who_would_wait_too_long_is_refused_and_who_finds_nobody_waiting_n
     assert (refusal.value.model, refusal.value.max_s) == ("doubler", 1e-9)
     doubler.go.set()
     await asyncio.gather(running, waiting)
+
+
+def test_calls_that_come_together_get_no_more_of_the_memory_than_one_by_one(counts: VersionMetrics) -> None:
+    def accepted(*groups: int) -> int:
+        batcher = Batcher(Doubler(), counts, Budget(100), max_batch_size=8, max_queue_requests=64)
+        calls = [[Waiting([], ((2,),), 1, size_bytes=10) for _ in range(size)] for size in groups]
+        for group in calls:
+            batcher.submit(group)
+        return sum(not hasattr(call, "error") for group in calls for call in group)
+
+    assert accepted(1, 1, 1, 1, 1, 1, 1, 1) == accepted(8) == accepted(3, 5) == 5
