@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import grpc
 
 from services.prediction.pb import open_inference_pb2 as pb
-from tests.benchmarks.serving.contestant import Contestant, free_port
+from tests.benchmarks.serving.contestant import Contestant, Launch, free_port
 from tests.benchmarks.serving.models import Model
 
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
@@ -44,18 +45,22 @@ def running(contestant: Contestant, model: Model, workplace: Path) -> Iterator[S
     log = workplace / "logs" / f"{contestant.name}-{model.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w") as output:
-        process = subprocess.Popen(
-            [str(word) for word in launch.command],
-            env=launch.full_environment,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+        process = _begin(launch, output)
         try:
             address = f"127.0.0.1:{port}"
             yield Server(address, _await_answer(address, model, process, log) + _FRAME_BYTES, process.pid)
         finally:
             _stop(process)
+
+
+def _begin(launch: Launch, output: IO[str]) -> "subprocess.Popen[bytes]":
+    command = [str(word) for word in launch.command]
+    try:
+        return subprocess.Popen(
+            command, env=launch.full_environment, stdout=output, stderr=output, start_new_session=True
+        )
+    except OSError as error:  # an environment that was moved, for one
+        raise StartError(f"cannot run {command[0]}: {error}") from error
 
 
 def _await_answer(address: str, model: Model, process: "subprocess.Popen[bytes]", log: Path) -> int:
