@@ -21,7 +21,7 @@ from services.prediction.errors import DeadlineExpiredError, LongWaitError, Memo
 from services.prediction.future_call import FutureCall
 from services.prediction.metrics import BatchTimes, VersionMetrics
 from services.prediction.pace import Pace
-from services.prediction.tracing import Hook
+from services.prediction.tracing import Hook, untraced
 from services.prediction.worker import Worker
 from services.rpc.errors import ExhaustedError
 
@@ -222,10 +222,6 @@ class Batcher:
 
 def unseen(batch: Sequence[Call], run: Run) -> None:
     """Nobody shadows the version."""
-
-
-def untraced(batch: Sequence[Call], times: BatchTimes) -> None:
-    """Nobody follows its requests."""
 
 
 def join(calls: Sequence[Call], tensors: Sequence[Tensor]) -> dict[str, Array]:

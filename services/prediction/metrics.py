@@ -23,7 +23,7 @@ from services.prediction.calls import Call
 from services.prediction.errors import DeadlineExpiredError, InferenceFailedError
 from services.prediction.shadow_metrics import BUCKETS_S, ShadowMetrics
 from services.prediction.statistics import BatchSize, Duration, Statistics
-from services.rpc.errors import ExhaustedError
+from services.rpc.errors import ExhaustedError, entry_of
 
 FailureReason = Literal["REJECTED", "CANCELED", "BACKEND", "OTHER"]
 
@@ -132,7 +132,7 @@ class VersionMetrics:
 
     def failed(self, error: BaseException, took_s: float = 0.0) -> None:
         """Counts a request that was not answered, by Triton's reason."""
-        reason = next(REASONS[cls] for cls in type(error).__mro__ if cls in REASONS)
+        reason = entry_of(REASONS, error)
         with self._guard:
             self.failures[reason] += 1
             self._failed_s += took_s

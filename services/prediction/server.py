@@ -147,7 +147,7 @@ def build(settings: Settings, registry: Registry, place: Place | None = None) ->
         model = load(name, version, package, threads, settings.max_batch_size)
         counts = metrics.of_version(name, version)
         batcher, memory_bytes = _batcher(settings, model, counts, budget), estimated_bytes(len(package.model))
-        batcher.traced = tracing.of_version(name, version) or batcher.traced
+        batcher.traced = tracing.of_version(name, version)
         return ServedVersion(name, version, package.manifest, batcher, counts, memory_bytes)
 
     source, poll_interval_s = _source(settings, registry, metrics), settings.poll_interval_s

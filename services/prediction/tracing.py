@@ -51,8 +51,8 @@ class Tracing(Protocol):
     def interceptors(self) -> Sequence[grpc.aio.ServerInterceptor]:
         """What stands around the calls of grpcio."""
 
-    def of_version(self, model: str, version: str) -> Hook | None:
-        """The hook of a version's batcher, if it needs one."""
+    def of_version(self, model: str, version: str) -> Hook:
+        """The hook of a version's batcher."""
 
     def request(self, endpoint: Endpoint, metadata: Metadata) -> AbstractContextManager[None]:
         """What happens inside is one request, which fails with what is raised."""
@@ -67,6 +67,10 @@ class Tracing(Protocol):
         """Send what is left; blocks for as long as the collector lets it."""
 
 
+def untraced(batch: Sequence[Call], times: BatchTimes) -> None:
+    """Nobody follows its requests."""
+
+
 class Untraced:
     """The trace of a request that leaves no span."""
 
@@ -79,8 +83,9 @@ class NullTracing:
 
     interceptors: Sequence[grpc.aio.ServerInterceptor] = ()
 
-    def of_version(self, model: str, version: str) -> None:
-        """The batcher's own will do."""
+    def of_version(self, model: str, version: str) -> Hook:  # noqa: ARG002
+        """Nothing is followed."""
+        return untraced
 
     def request(self, endpoint: Endpoint, metadata: Metadata) -> AbstractContextManager[None]:  # noqa: ARG002
         """Nothing around it."""

@@ -24,7 +24,17 @@ They know nothing of transports; `status.py` says which gRPC status each becomes
 these.
 """
 
+from collections.abc import Mapping
+from typing import TypeVar
+
 from pipelines.errors import DrivetrainError
+
+T = TypeVar("T")
+
+
+def entry_of(table: Mapping[type[BaseException], T], error: BaseException) -> T:
+    """What the table has for the nearest class in the error's MRO; it ends with a class that all have."""
+    return next(table[cls] for cls in type(error).__mro__ if cls in table)
 
 
 class CallError(DrivetrainError):

@@ -23,12 +23,13 @@ from services.rpc.errors import (
     NotReadyError,
     PreconditionError,
     UnauthenticatedError,
+    entry_of,
 )
 from services.rpc.logs import request_context
 
 logger = logging.getLogger(__name__)
 
-STATUSES: dict[type[Exception], grpc.StatusCode] = {
+STATUSES: dict[type[BaseException], grpc.StatusCode] = {
     InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
     NotFoundError: grpc.StatusCode.NOT_FOUND,
     AlreadyExistsError: grpc.StatusCode.ALREADY_EXISTS,
@@ -54,7 +55,7 @@ Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler
 
 def status_of(error: Exception) -> grpc.StatusCode:
     """The status of the nearest class in the error's MRO."""
-    return next(STATUSES[cls] for cls in type(error).__mro__ if cls in STATUSES)
+    return entry_of(STATUSES, error)
 
 
 def request_id_of(metadata: Iterable[tuple[str, str | bytes]] | None) -> str:

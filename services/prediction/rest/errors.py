@@ -24,6 +24,7 @@ from services.rpc.errors import (
     NotReadyError,
     PreconditionError,
     UnauthenticatedError,
+    entry_of,
 )
 from services.rpc.status import MAX_TEXT_CHARS, internal_text
 
@@ -56,7 +57,7 @@ class SlowBodyError(DeadlineError):
         return f"the request's body did not arrive within {self.within_s:g} s"
 
 
-STATUSES: dict[type[Exception], int] = {
+STATUSES: dict[type[BaseException], int] = {
     InvalidRequestError: 400,
     UnknownEncodingError: 415,
     NotFoundError: 404,
@@ -76,7 +77,7 @@ STATUSES: dict[type[Exception], int] = {
 
 def status_of(error: Exception) -> int:
     """The status of the nearest class in the error's MRO."""
-    return next(STATUSES[cls] for cls in type(error).__mro__ if cls in STATUSES)
+    return entry_of(STATUSES, error)
 
 
 def refusal(error: Exception, request_id: str, path: str) -> JSONResponse:

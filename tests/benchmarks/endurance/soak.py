@@ -1,14 +1,14 @@
 """Most of what the service can answer, for long: no error, and memory that stays where it is."""
 
-import resource
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.table import Table
 
-from tests.benchmarks.endurance.overload import capacity_of
+from services.prediction.flood_guard import resident_bytes
+from tests.benchmarks.endurance.overload import Tell, capacity_of
 from tests.benchmarks.serving.contestant import Contestant
 from tests.benchmarks.serving.load import Load, drive_at
 from tests.benchmarks.serving.models import Model, provide
@@ -23,7 +23,6 @@ CAPACITY_SECONDS = 5
 SLICE_SECONDS = 10
 ALLOWED_GROWTH = 1.05
 """Of the resident memory, from the first fifth of the slices to the last."""
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -90,12 +89,6 @@ def soak(transport: str, seconds: int, workplace: Path, tell: Tell) -> Soak:
 def _slice(server: Server, model: Model, rate: int, workplace: Path) -> Slice:
     load = drive_at(server, model, rate, SLICE_SECONDS, workplace)
     return Slice(load, resident_bytes(server.pid))
-
-
-def resident_bytes(pid: int) -> int:
-    """The memory that a process holds, as Linux counts it."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
 
 
 def _told(each: Slice, number: int) -> str:

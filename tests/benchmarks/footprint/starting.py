@@ -11,8 +11,8 @@ from pathlib import Path
 import grpc
 
 from pipelines.errors import PackageError
+from services.prediction.flood_guard import resident_bytes
 from services.prediction.pb.open_inference_pb2_grpc import GRPCInferenceServiceStub
-from tests.benchmarks.endurance.soak import resident_bytes
 from tests.benchmarks.serving.checker import in_shape, read_outputs
 from tests.benchmarks.serving.models import Model
 from tests.integration.pipelines.ports import free_port

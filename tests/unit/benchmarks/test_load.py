@@ -34,7 +34,7 @@ def test_figures_come_from_what_is_printed() -> None:
 
 
 def test_the_rate_is_that_of_the_run_without_a_log_and_errors_are_those_of_both() -> None:
-    load = load_of(Count(3000.0, 120, 1), Count(2000.0, 100, 2), read_latencies(LOG))
+    load = load_of([Count(3000.0, 120, 1), Count(2000.0, 100, 2)], read_latencies(LOG))
     assert (load.requests_per_second, load.requests, load.errors) == (3000.0, 220, 3)
     assert load.p50_ms == pytest.approx(0.505)
     assert load.p99_ms == pytest.approx(0.9901)
@@ -74,7 +74,7 @@ def test_what_is_not_understood_is_an_error(text: str) -> None:
 def test_no_latency_is_an_error() -> None:
     count = Count(3000.0, 120, 0)
     with pytest.raises(LoadError):
-        load_of(count, count, [])
+        load_of([count, count], [])
 
 
 def test_a_framed_message_begins_with_flag_and_length() -> None:
