@@ -60,5 +60,7 @@ def _checked(settings: type[S], values: dict[str, object]) -> S:
     except ValidationError as error:
         first = error.errors()[0]
         where = "".join(f"{part}: " for part in first["loc"])
-        typer.echo(f"error: {where}{first['msg'].removeprefix('Value error, ')}", err=True)
+        ours = first["msg"].removeprefix("Value error, ")  # says what came
+        told = ours if first["type"] == "value_error" else f"{first['msg']}, came {first['input']!r}"
+        typer.echo(f"error: {where}{told}", err=True)
         raise typer.Exit(2) from error

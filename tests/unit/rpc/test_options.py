@@ -49,7 +49,7 @@ def test_help_tells_what_the_fields_tell() -> None:
     ("arguments", "words"),
     [
         (["--port", "70000"], "Input should be less than or equal to 65535"),
-        (["--wait", "0"], "wait_s: Input should be greater than 0"),
+        (["--wait", "0"], "wait_s: Input should be greater than 0, came 0.0"),
         (["--name", "X"], "name: String should match pattern"),
         (["--port", "9000", "--metrics-port", "9000"], "metrics_port: expected another port than port"),
     ],
