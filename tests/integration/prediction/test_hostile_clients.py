@@ -36,7 +36,7 @@ def test_an_endless_message_costs_its_sender_the_connection_and_nobody_else(stor
     assert peak - before < 500 * MIB
 
 
-def test_whole_messages_are_never_cut_off_however_many(store: Store) -> None:
+def test_large_requests_of_many_parts_are_answered_beside_each_other(store: Store) -> None:
     store.promote("digits")
     rows = np.zeros((200_000, 3), np.float32)  # 2.4 MB
     with process(store, "--transport", "native", *LIMITS, "--max-request-rows", "1000000") as it:
@@ -44,7 +44,7 @@ def test_whole_messages_are_never_cut_off_however_many(store: Store) -> None:
         it.wait_for("ready: 1 models serve")
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             stub = GRPCInferenceServiceStub(channel)
-            for _ in range(30):
+            for _ in range(3):
                 calls = [stub.ModelInfer.future(raw_request("digits", rows), timeout=60) for _ in range(4)]
                 assert {(call.code(), call.details()) for call in calls} == {(grpc.StatusCode.OK, "")}
 

@@ -1,10 +1,14 @@
+import mmap
 import socket
+import time
+from collections.abc import Callable
 
 import pytest
 
 from services.prediction import flood_guard
-from services.prediction.flood_guard import Connection, Floor, culprits, received_bytes, unfinished_bytes
+from services.prediction.flood_guard import Connection, FloodGuard, Floor, culprits, received_bytes, unfinished_bytes
 
+MIB = 2**20
 A, B, C, D = (Connection(number, f"ipv4:10.0.0.{number}:4711") for number in range(1, 5))
 
 
@@ -38,3 +42,45 @@ def test_the_kernel_says_what_has_arrived_on_a_port() -> None:
                 assert len(server.recv(12345, socket.MSG_WAITALL)) == 12345
                 peer = f"ipv4:127.0.0.1:{client.getsockname()[1]}"
                 assert received_bytes(port) == {Connection(server.fileno(), peer): 12345}
+
+
+@pytest.mark.parametrize(("whole", "num_cut"), [(True, 0), (False, 1)], ids=["whole messages", "an endless one"])
+def test_while_memory_grows_only_those_are_cut_who_finish_nothing(whole: bool, num_cut: int) -> None:
+    guard = FloodGuard(16 * MIB)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        socket.create_connection(listening.getsockname()) as client,
+    ):
+        server, _ = listening.accept()
+        with server:
+            peer = f"ipv4:127.0.0.1:{client.getsockname()[1]}"
+            guard.start(listening.getsockname()[1])
+            time.sleep(5 * flood_guard.TICK_S)  # the floor is what there is now
+            grown = [pages(12 * MIB)]
+            eventually(lambda: guard.alarmed)
+            for _ in range(12):
+                client.sendall(bytes(MIB // 2))
+                server.recv(MIB // 2, socket.MSG_WAITALL)
+                if whole:
+                    guard.handed_over(peer, MIB // 2)
+            grown.append(pages(12 * MIB))
+            if num_cut:
+                eventually(lambda: guard.num_cut > 0)
+            else:
+                time.sleep(10 * flood_guard.TICK_S)  # that nothing happens shows in time alone
+            guard.stop()
+            assert guard.num_cut == num_cut
+
+
+def pages(size_bytes: int) -> mmap.mmap:
+    """Memory that the process did not have before: an array might lie where another one was."""
+    memory = mmap.mmap(-1, size_bytes)
+    memory.write(bytes([1]) * size_bytes)
+    return memory
+
+
+def eventually(condition: Callable[[], bool], within_s: float = 10) -> None:
+    until_s = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < until_s
+        time.sleep(flood_guard.TICK_S)
