@@ -80,7 +80,7 @@ class Controller:
         try:
             await self._look_again_and_again()
         finally:
-            self._leadership.release()
+            self._leadership.resign()
 
     async def _look_again_and_again(self) -> None:
         while True:

@@ -5,32 +5,41 @@ however that ends.
 """
 
 import fcntl
+import threading
 from pathlib import Path
 from typing import IO
 
 
 class Leadership:
-    """A lock on a file. Every method blocks for a file access."""
+    """A lock on a file. Every method blocks for a file access, and any thread may call it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._mutex = threading.Lock()
         self._file: IO[bytes] | None = None
+        self._resigned = False
 
     def acquire(self) -> bool:
         """Whether this service leads; takes the lead if nobody has it."""
-        if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            file = self._path.open("ab")
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.close()
-                return False
-            self._file = file
-        return True
+        with self._mutex:
+            if self._file is None and not self._resigned:
+                self._file = self._locked()
+            return self._file is not None
 
-    def release(self) -> None:
-        """Let another service lead."""
-        if self._file is not None:
-            self._file.close()
-        self._file = None
+    def resign(self) -> None:
+        """Let another service lead, for good: an `acquire` that is still under way in a thread takes nothing."""
+        with self._mutex:
+            self._resigned = True
+            if self._file is not None:
+                self._file.close()
+            self._file = None
+
+    def _locked(self) -> IO[bytes] | None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = self._path.open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return None
+        return file
