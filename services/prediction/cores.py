@@ -28,11 +28,12 @@ def quota(cgroups: Path) -> float:
 
 
 def intra_op_threads(cores: int) -> int:
-    """Threads inside one operator: one on up to two cores, else half of them, but no more than four.
+    """Threads inside one operator: half of the cores, but two where there are two, and no more than four.
 
-    The small networks that are served here lose by more; the other cores carry connections and other models.
+    A convolution gains a third by a second thread, small operators stay with one whatever they may have; the other
+    cores carry connections and other models.
     """
-    return 1 if cores <= 2 else min(4, cores // 2)
+    return min(cores, 4, max(2, cores // 2))
 
 
 def _read(path: Path) -> str:

@@ -9,6 +9,8 @@ from typing import Protocol
 
 from tests.benchmarks.serving.models import Model
 
+ALLOCATOR = "libjemalloc.so.2"
+"""What the image of the prediction service is started with: glibc's malloc makes threads wait that pass on memory."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
@@ -22,8 +24,8 @@ class Launch:
 
     @property
     def full_environment(self) -> dict[str, str]:
-        """What the process sees: every engine gets one thread an operator."""
-        return dict(os.environ) | ONE_THREAD | dict(self.environment)
+        """What the process sees: the same allocator for everybody, and one OpenMP thread."""
+        return dict(os.environ) | ONE_THREAD | {"LD_PRELOAD": ALLOCATOR} | dict(self.environment)
 
 
 class Peer(Protocol):

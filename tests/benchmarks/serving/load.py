@@ -4,6 +4,7 @@ h2load takes every answered HTTP request for a success, gRPC errors among them. 
 the bytes of DATA: each good answer to the same request has the same size.
 """
 
+import ctypes.util
 import re
 import shutil
 import statistics
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmarks.serving.contestant import ALLOCATOR
 from tests.benchmarks.serving.models import Model
 from tests.benchmarks.serving.server import METHOD, Server
 
@@ -27,7 +29,7 @@ MAX_IN_FLIGHT = 1000
 
 
 class LoadError(Exception):
-    """h2load is missing, or did not do its work."""
+    """What it takes is missing, or h2load did not do its work."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,11 @@ class Load:
 
 
 def check_installed() -> None:
-    """Raise LoadError unless h2load is there."""
+    """Raise LoadError unless h2load and the servers' allocator are there."""
     if shutil.which("h2load") is None:
         raise LoadError("h2load is not installed; on Debian and Ubuntu: apt-get install nghttp2-client")
+    if ctypes.util.find_library("jemalloc") != ALLOCATOR:
+        raise LoadError(f"{ALLOCATOR} is not installed; on Debian and Ubuntu: apt-get install libjemalloc2")
 
 
 def drive(server: Server, model: Model, in_flight: int, seconds: int, connections: int, scratch: Path) -> Load:

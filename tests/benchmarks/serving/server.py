@@ -55,10 +55,10 @@ def running(contestant: Contestant, model: Model, workplace: Path) -> Iterator[S
 
 def _begin(launch: Launch, output: IO[str]) -> "subprocess.Popen[bytes]":
     command = [str(word) for word in launch.command]
+    # A group of its own to end it by, but no session: Linux shares the processors between sessions first, and a load of
+    # one thread would get as much of them as the whole server.
     try:
-        return subprocess.Popen(
-            command, env=launch.full_environment, stdout=output, stderr=output, start_new_session=True
-        )
+        return subprocess.Popen(command, env=launch.full_environment, stdout=output, stderr=output, process_group=0)
     except OSError as error:  # an environment that was moved, for one
         raise StartError(f"cannot run {command[0]}: {error}") from error
 

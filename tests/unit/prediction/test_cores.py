@@ -30,6 +30,6 @@ def test_without_a_quota_the_affinity_counts_and_with_one_the_lesser(tmp_path: P
     assert available_cores(tmp_path) == 1
 
 
-@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (3, 1), (4, 2), (8, 4), (64, 4)])
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 2), (3, 2), (4, 2), (6, 3), (8, 4), (64, 4)])
 def test_threads_grow_with_the_cores_but_not_beyond_four(cores: int, threads: int) -> None:
     assert intra_op_threads(cores) == threads
