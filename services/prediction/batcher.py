@@ -149,7 +149,7 @@ class Batcher:
                     self._queue.push(part)
 
     def _give_back(self, calls: Sequence[Call]) -> None:
-        size_bytes = sum(call.size_bytes for call in calls)
+        size_bytes = sum([call.size_bytes for call in calls])
         self._held_bytes -= size_bytes
         self._budget.give_back(size_bytes)
 
@@ -173,7 +173,7 @@ class Batcher:
         """Run the next batch. False if nothing is left: whoever worked the queue is released."""
         with self._guard:
             taken = self._queue.take(self._max_batch_size, time.monotonic())
-            self._running_rows = sum([call.num_rows for call in taken.batch])
+            self._running_rows = taken.num_rows
             self._metrics.pending = len(self._queue)
             self._give_back(taken.batch + taken.dropped)
         self._drop(taken.dropped)
@@ -202,7 +202,7 @@ class Batcher:
         for call in batch:
             _answer(call, run, start)
             start += call.num_rows
-        self._metrics.observe_answers(batch, time.monotonic() - ran_s)
+        self._metrics.observe_answers(time.monotonic() - ran_s)
         self.shadow(batch, run)
         self.traced(batch, times)
 
@@ -226,7 +226,7 @@ def unseen(batch: Sequence[Call], run: Run) -> None:
 
 def join(calls: Sequence[Call], tensors: Sequence[Tensor]) -> dict[str, Array]:
     """The inputs of a batch by name, `(rows, ...)`: the calls' rows one after another, copied once at most."""
-    num_rows = sum(call.num_rows for call in calls)
+    num_rows = sum([call.num_rows for call in calls])
     joined = {}
     for position, tensor in enumerate(tensors):
         shape = (num_rows, *calls[0].row_shapes[position])

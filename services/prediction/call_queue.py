@@ -11,6 +11,8 @@ class Taken:
     """What leaves the queue: `batch` runs now; `dropped` are too late, or nobody waits for them."""
 
     batch: list[Call] = field(default_factory=list)
+    num_rows: int = 0
+    """Of the batch."""
     dropped: list[Call] = field(default_factory=list)
 
 
@@ -47,8 +49,9 @@ class CallQueue:
             self._take_from(self._lanes[key], max_rows, now_s, taken)
             if not self._lanes[key]:
                 del self._lanes[key]
-        self._left(taken.batch)
-        self._left(taken.dropped)
+        self._left(taken.batch, taken.num_rows)
+        if taken.dropped:
+            self._left(taken.dropped)
         return taken
 
     def drop_dead(self, now_s: float) -> list[Call]:
@@ -65,9 +68,9 @@ class CallQueue:
         self._left(dead)
         return dead
 
-    def _left(self, calls: list[Call]) -> None:
+    def _left(self, calls: list[Call], num_rows: int | None = None) -> None:
         self._num_requests -= sum([call.takes_place for call in calls])
-        self.num_rows -= sum(call.num_rows for call in calls)
+        self.num_rows -= sum([call.num_rows for call in calls]) if num_rows is None else num_rows
 
     def _next_lane(self) -> tuple[int, RowShapes]:
         """The lane of the highest priority; of several, that whose first call waits longest."""
@@ -77,11 +80,10 @@ class CallQueue:
 
     @staticmethod
     def _take_from(lane: deque[Call], max_rows: int, now_s: float, taken: Taken) -> None:
-        room = max_rows
-        while lane and (lane[0].num_rows <= room or not taken.batch):
+        while lane and (taken.num_rows + lane[0].num_rows <= max_rows or not taken.batch):
             call = lane.popleft()
             if call.is_dead(now_s):
                 taken.dropped.append(call)
             else:
                 taken.batch.append(call)
-                room -= call.num_rows
+                taken.num_rows += call.num_rows

@@ -113,7 +113,8 @@ class MessageReader:
         """By a header that was read before, with an id field from `start` to `stop`."""
         shift = stop - start
         for offset in self._offsets.get(len(payload) - shift, ()):
-            header = self._headers.get(payload[:start] + payload[stop : offset + shift])
+            prefix = payload[:start] + payload[stop : offset + shift] if shift else payload[:offset]
+            header = self._headers.get(prefix)
             if header is not None and (contents := header.contents(payload, shift)) is not None:
                 field = payload[start:stop]
                 if field.isascii():

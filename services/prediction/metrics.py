@@ -96,6 +96,7 @@ class VersionMetrics:
         self.pending = 0
         self._last_run_s = self._failed_s = 0.0
         self._runs: dict[int, _Runs] = {}
+        self._last = 0, _Runs()
         self._guard = Lock()
 
     def observe_batch(self, calls: Sequence[Call], times: BatchTimes) -> None:
@@ -121,14 +122,16 @@ class VersionMetrics:
         self.infer_s += infer_s * num_requests
         self.last_s = times.ran_s
         self._last_run_s = time.time()
-        self._runs.setdefault(num_rows, _Runs()).add(input_s, infer_s)
+        runs = self._runs.setdefault(num_rows, _Runs())
+        runs.add(input_s, infer_s)
+        self._last = num_requests, runs
 
-    def observe_answers(self, calls: Sequence[Call], took_s: float) -> None:
+    def observe_answers(self, took_s: float) -> None:
         """Counts the time in which the answers of the run that was observed last were written."""
-        num_requests = sum(call.counts for call in calls)
+        num_requests, runs = self._last
         self.output_s += took_s * num_requests
         self.request_s += took_s * num_requests
-        self._runs[sum(call.num_rows for call in calls)].output_s += took_s
+        runs.output_s += took_s
 
     def failed(self, error: BaseException, took_s: float = 0.0) -> None:
         """Counts a request that was not answered, by Triton's reason."""

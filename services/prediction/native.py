@@ -33,8 +33,8 @@ logger = logging.getLogger(__name__)
 
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
 ENDPOINT = rpc(METHOD)
-MAX_EVENTS = 1024
-"""Most events taken at a time."""
+MAX_EVENTS = 32
+"""Most events taken at a time: with all that is in flight in the leader's hands, the transport would have a rest."""
 QUICK_S, ALONE_S = 0.001, 0.003
 """Seconds up to which the leader runs a batch itself: where other versions have their turns too, and where none has.
 The hop to another thread costs more than it saves a small model."""

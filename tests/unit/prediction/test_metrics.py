@@ -15,7 +15,7 @@ def test_tritons_names_are_exposed_without_a_suffix() -> None:
     counts = metrics.of_version("digits", "3")
     calls = [Waiting([], (), 2, queued_s=9.999), Waiting([], (), 3, queued_s=9.998)]
     counts.observe_batch(calls, BatchTimes(10.0, 10.001, 10.011))
-    counts.observe_answers(calls, 0.001)
+    counts.observe_answers(0.001)
     lines = generate_latest(metrics.registry).decode().splitlines()
     labels = '{model="digits",version="3"}'
     assert "# TYPE nv_inference_request_success untyped" in lines
