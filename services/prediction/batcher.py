@@ -129,10 +129,13 @@ class Batcher:
         """Why there is no room for all of these; if there is, their bytes are taken."""
         if len(self._queue) + len(calls) > self._max_queue_requests:
             return QueueFullError(self._model.name, self._max_queue_requests)
-        rows_waiting = self._queue.num_rows + sum([call.num_rows for call in calls[:-1]])
-        rows_ahead = rows_waiting + self._running_rows
-        if rows_waiting and rows_ahead > self._pace.max_rows_ahead:
-            return LongWaitError(self._model.name, self._pace.expected_wait_s(rows_ahead), self._pace.max_s)
+        num_rows_before = sum([call.num_rows for call in calls[:-1]])
+        if self._queue.num_rows + num_rows_before + self._running_rows > self._pace.max_rows_ahead:
+            lowest = max(call.priority for call in calls)
+            rows_waiting = self._queue.rows_until(lowest) + num_rows_before
+            rows_ahead = rows_waiting + self._running_rows
+            if rows_waiting and rows_ahead > self._pace.max_rows_ahead:
+                return LongWaitError(self._model.name, self._pace.expected_wait_s(rows_ahead), self._pace.max_s)
         size_bytes = sum([call.size_bytes for call in calls])
         before_last_bytes = self._held_bytes + size_bytes - calls[-1].size_bytes  # as if they came one by one
         if not self._budget.take(size_bytes, before_last_bytes):

@@ -54,6 +54,13 @@ class CallQueue:
             self._left(taken.dropped)
         return taken
 
+    def rows_until(self, priority: int) -> int:
+        """Rows that would leave before a call of this priority that comes now."""
+        if all(key[0] <= priority for key in self._lanes):  # nearly always: who counts them is in a hurry
+            return self.num_rows
+        before = [lane for key, lane in self._lanes.items() if key[0] <= priority]
+        return sum([call.num_rows for lane in before for call in lane])
+
     def drop_dead(self, now_s: float) -> list[Call]:
         """Take out every call that is too late, or that nobody waits for."""
         dead: list[Call] = []

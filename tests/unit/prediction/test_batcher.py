@@ -210,8 +210,12 @@ async def test_who_would_wait_too_long_is_refused_and_who_finds_nobody_waiting_n
     with pytest.raises(LongWaitError) as refusal:
         await batcher.infer(rows(1), 1)
     assert (refusal.value.model, refusal.value.max_s) == ("doubler", 1e-9)
+    urgent = asyncio.create_task(batcher.infer(rows(1), 1, priority=1))  # nobody waits that would run before it
+    await asyncio.sleep(0)
+    with pytest.raises(LongWaitError):
+        await batcher.infer(rows(1), 1, priority=1)
     doubler.go.set()
-    await asyncio.gather(running, waiting)
+    await asyncio.gather(running, waiting, urgent)
 
 
 def test_calls_that_come_together_get_no_more_of_the_memory_than_one_by_one(counts: VersionMetrics) -> None:

@@ -49,6 +49,12 @@ def test_the_higher_priority_leaves_first() -> None:
     assert [queue.take(1, 0).batch[0] for _ in calls] == [calls[1], calls[0], calls[2]]
 
 
+def test_a_call_waits_for_the_rows_of_its_own_and_higher_priorities() -> None:
+    queue = filled(call(3, priority=5), call(4, priority=1), call(5, priority=9))
+    assert [queue.rows_until(priority) for priority in (1, 4, 5, 9)] == [4, 4, 7, 12]
+    assert CallQueue().rows_until(9) == 0
+
+
 def test_expired_and_cancelled_calls_are_dropped() -> None:
     expired, cancelled, live = call(deadline_s=1.0), call(), call()
     cancelled.cancelled = True

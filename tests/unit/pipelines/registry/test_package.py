@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -225,6 +226,25 @@ def test_int8_may_be_off_by_a_step_and_no_more() -> None:
     for variant, came in refused:
         with pytest.raises(PackageError, match="is off by"):
             golden.check({"y": array(came)}, variant)
+
+
+PROBABILITIES = array(0.5, 0.49995, 0.00005, 0.1, 0.2, 0.7).reshape(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("classes", "right"),
+    [((0, 2), True), ((1, 2), True), ((2, 2), False), ((0, 1), False), ((0, 3), False), ((-1, 2), False)],
+)
+def test_a_class_may_be_another_one_that_is_as_likely(classes: tuple[int, ...], right: bool) -> None:
+    recorded = {"probabilities": PROBABILITIES, "class_index": array(0, 2, dtype=INT64)}
+    came = recorded | {"class_index": array(*classes, dtype=INT64)}
+    with nullcontext() if right else pytest.raises(PackageError, match="'class_index' is off by"):
+        Golden({}, recorded).check(came)
+
+
+def test_classes_without_probabilities_must_be_the_same() -> None:
+    with pytest.raises(PackageError, match="'class_index' is off by 1"):
+        Golden({}, {"class_index": array(0, dtype=INT64)}).check({"class_index": array(1, dtype=INT64)})
 
 
 def test_an_answer_that_is_missing() -> None:
