@@ -75,7 +75,8 @@ def _as_likely(probabilities: NDArray[Any] | None, came: NDArray[Any], recorded:
     """Whether each row's class (N,) has the probability (N, C) of the recorded one, but for `margin`."""
     if probabilities is None or probabilities.ndim != 2 or came.shape != probabilities.shape[:1]:
         return False
-    if came.dtype.kind not in "iu" or not ((came >= 0) & (came < probabilities.shape[1])).all():
+    classes = np.concatenate([came, recorded])
+    if classes.dtype.kind not in "iu" or not ((classes >= 0) & (classes < probabilities.shape[1])).all():
         return False
     rows = np.arange(len(came))
     return bool((np.abs(probabilities[rows, came] - probabilities[rows, recorded]) <= margin).all())

@@ -49,9 +49,8 @@ class CallQueue:
             self._take_from(self._lanes[key], max_rows, now_s, taken)
             if not self._lanes[key]:
                 del self._lanes[key]
-        self._left(taken.batch, taken.num_rows)
-        if taken.dropped:
-            self._left(taken.dropped)
+        self._left(taken.batch)
+        self._left(taken.dropped)
         return taken
 
     def rows_until(self, priority: int) -> int:
@@ -75,9 +74,9 @@ class CallQueue:
         self._left(dead)
         return dead
 
-    def _left(self, calls: list[Call], num_rows: int | None = None) -> None:
+    def _left(self, calls: list[Call]) -> None:
         self._num_requests -= sum([call.takes_place for call in calls])
-        self.num_rows -= sum([call.num_rows for call in calls]) if num_rows is None else num_rows
+        self.num_rows -= sum([call.num_rows for call in calls])
 
     def _next_lane(self) -> tuple[int, RowShapes]:
         """The lane of the highest priority; of several, that whose first call waits longest."""

@@ -242,6 +242,13 @@ def test_a_class_may_be_another_one_that_is_as_likely(classes: tuple[int, ...], 
         Golden({}, recorded).check(came)
 
 
+def test_a_recorded_class_beyond_the_probabilities_must_be_the_same() -> None:
+    recorded = {"probabilities": PROBABILITIES, "class_index": array(0, 7, dtype=INT64)}
+    Golden({}, recorded).check(recorded)
+    with pytest.raises(PackageError, match="'class_index' is off by 5"):
+        Golden({}, recorded).check(recorded | {"class_index": array(0, 2, dtype=INT64)})
+
+
 def test_classes_without_probabilities_must_be_the_same() -> None:
     with pytest.raises(PackageError, match="'class_index' is off by 1"):
         Golden({}, {"class_index": array(0, dtype=INT64)}).check({"class_index": array(1, dtype=INT64)})
