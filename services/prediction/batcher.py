@@ -16,7 +16,7 @@ from typing_extensions import Buffer
 from pipelines.registry.manifest import NUMPY_DTYPES, Tensor
 from services.prediction.budget import Budget
 from services.prediction.call_queue import CallQueue
-from services.prediction.calls import DEFAULT_PRIORITY, Array, Arrays, Call, Content, Run, split
+from services.prediction.calls import DEFAULT_PRIORITY, Array, Arrays, Call, Content, Lane, Run, split
 from services.prediction.errors import DeadlineExpiredError, LongWaitError, MemoryFullError, QueueFullError
 from services.prediction.future_call import FutureCall
 from services.prediction.metrics import BatchTimes, VersionMetrics
@@ -88,8 +88,8 @@ class Batcher:
         Raises QueueFullError, LongWaitError, MemoryFullError, DeadlineExpiredError, or what the model raises.
         """
         contents = [inputs[tensor.name] for tensor in self._model.inputs]
-        row_shapes = tuple(content.shape[1:] for content in contents)
-        call = FutureCall(contents, row_shapes, num_rows, deadline_s, priority)
+        lane = Lane(priority, tuple(content.shape[1:] for content in contents))
+        call = FutureCall(contents, lane, num_rows, deadline_s)
         if self.submit([call]):
             self.work_in_thread()
         return await call.outputs()
@@ -131,7 +131,7 @@ class Batcher:
             return QueueFullError(self._model.name, self._max_queue_requests)
         num_rows_before = sum([call.num_rows for call in calls[:-1]])
         if self._queue.num_rows + num_rows_before + self._running_rows > self._pace.max_rows_ahead:
-            lowest = max(call.priority for call in calls)
+            lowest = max(call.lane.priority for call in calls)
             rows_waiting = self._queue.rows_until(lowest) + num_rows_before
             rows_ahead = rows_waiting + self._running_rows
             if rows_waiting and rows_ahead > self._pace.max_rows_ahead:
@@ -144,12 +144,9 @@ class Batcher:
         return None
 
     def _queue_up(self, calls: Sequence[Call]) -> None:
-        for call in calls:
-            if call.num_rows <= self._max_batch_size:
-                self._queue.push(call)
-            else:
-                for part in split(call, self._max_batch_size):
-                    self._queue.push(part)
+        if max([call.num_rows for call in calls]) > self._max_batch_size:
+            calls = [part for call in calls for part in split(call, self._max_batch_size)]
+        self._queue.push(calls)
 
     def _give_back(self, calls: Sequence[Call]) -> None:
         size_bytes = sum([call.size_bytes for call in calls])
@@ -203,7 +200,10 @@ class Batcher:
         self._metrics.observe_batch(batch, times)  # who is answered finds it counted
         start = 0
         for call in batch:
-            _answer(call, run, start)
+            try:
+                call.answer(run, start)
+            except Exception as error:  # noqa: BLE001 - its neighbours still have to be answered
+                call.refuse(error)
             start += call.num_rows
         self._metrics.observe_answers(time.monotonic() - ran_s)
         self.shadow(batch, run)
@@ -232,7 +232,7 @@ def join(calls: Sequence[Call], tensors: Sequence[Tensor]) -> dict[str, Array]:
     num_rows = sum([call.num_rows for call in calls])
     joined = {}
     for position, tensor in enumerate(tensors):
-        shape = (num_rows, *calls[0].row_shapes[position])
+        shape = (num_rows, *calls[0].lane.row_shapes[position])
         contents = [call.contents[position] for call in calls]
         joined[tensor.name] = _joined(contents, NUMPY_DTYPES[tensor.datatype]).reshape(shape)
     return joined
@@ -243,10 +243,3 @@ def _joined(contents: Sequence[Content], dtype: "np.dtype[np.generic]") -> Array
         return np.concatenate([np.asarray(content) for content in contents])
     content = contents[0] if len(contents) == 1 else b"".join(cast(Sequence[Buffer], contents))
     return np.frombuffer(content, dtype)
-
-
-def _answer(call: Call, run: Run, start: int) -> None:
-    try:
-        call.answer(run, start)
-    except Exception as error:  # noqa: BLE001 - its neighbours still have to be answered
-        call.refuse(error)

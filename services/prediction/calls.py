@@ -5,6 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,17 @@ Arrays = Mapping[str, Array]
 Content = bytes | memoryview | Array
 """The values of one input, row-major: as the message's own bytes where they can be, else as an array."""
 RowShapes = tuple[tuple[int, ...], ...]
-"""The shape of one row by input; only calls that have it in common can share a batch."""
+"""The shape of one row by input, in the order of the manifest's."""
 
 DEFAULT_PRIORITY, LOWEST_PRIORITY = 5, 9
 """Of a request that names none, and the last there is; 1 is the highest."""
+
+
+class Lane(NamedTuple):
+    """What calls must have in common to share a batch."""
+
+    priority: int
+    row_shapes: RowShapes
 
 
 class Run:
@@ -55,11 +63,11 @@ class Ran:
 class Call(ABC):
     """A valid request that waits for its answer; a subclass says where the answer goes. Called in any thread.
 
-    `contents` and `row_shapes` are in the order of the manifest's inputs. `deadline_s` and `queued_s` are times of
-    `time.monotonic()`; `size_bytes` is what it holds of memory while it waits.
+    `contents` are in the order of the manifest's inputs. `deadline_s` and `queued_s` are times of `time.monotonic()`;
+    `size_bytes` is what it holds of memory while it waits.
     """
 
-    __slots__ = ("cancelled", "contents", "deadline_s", "num_rows", "priority", "queued_s", "row_shapes", "size_bytes")
+    __slots__ = ("cancelled", "contents", "deadline_s", "lane", "num_rows", "queued_s", "size_bytes")
 
     counts: bool = True
     """Whether the run that answers it is the one in which its request counts as answered."""
@@ -69,15 +77,13 @@ class Call(ABC):
     def __init__(
         self,
         contents: Sequence[Content],
-        row_shapes: RowShapes,
+        lane: Lane,
         num_rows: int,
         deadline_s: float = math.inf,
-        priority: int = DEFAULT_PRIORITY,
         queued_s: float | None = None,
         size_bytes: int = 0,
     ) -> None:
-        self.contents, self.row_shapes, self.num_rows = contents, row_shapes, num_rows
-        self.deadline_s, self.priority = deadline_s, priority
+        self.contents, self.lane, self.num_rows, self.deadline_s = contents, lane, num_rows, deadline_s
         self.queued_s = time.monotonic() if queued_s is None else queued_s
         self.size_bytes = size_bytes
         self.cancelled = False
@@ -108,9 +114,7 @@ class Part(Call):
         call = whole.call
         contents = [_rows(content, call.num_rows, start, stop) for content in call.contents]
         size_bytes = call.size_bytes if stop == call.num_rows else 0  # the message stays until its last part has run
-        super().__init__(
-            contents, call.row_shapes, stop - start, call.deadline_s, call.priority, call.queued_s, size_bytes
-        )
+        super().__init__(contents, call.lane, stop - start, call.deadline_s, call.queued_s, size_bytes)
         self._whole, self._place = whole, place
         self.counts = self.takes_place = stop == call.num_rows  # the last part does for all
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from services.prediction.calls import Arrays, Call, Content, Ran, RowShapes, Run
+from services.prediction.calls import Arrays, Call, Content, Lane, Ran, Run
 from services.prediction.tracing import current
 
 
@@ -12,11 +12,9 @@ class FutureCall(Call):
 
     __slots__ = ("_loop", "_outputs", "_trace")
 
-    def __init__(
-        self, contents: Sequence[Content], row_shapes: RowShapes, num_rows: int, deadline_s: float, priority: int
-    ) -> None:
+    def __init__(self, contents: Sequence[Content], lane: Lane, num_rows: int, deadline_s: float) -> None:
         size_bytes = sum(len(content) if isinstance(content, bytes) else content.nbytes for content in contents)
-        super().__init__(contents, row_shapes, num_rows, deadline_s, priority, size_bytes=size_bytes)
+        super().__init__(contents, lane, num_rows, deadline_s, size_bytes=size_bytes)
         self._loop, self._trace = asyncio.get_running_loop(), current.get()
         self._outputs: asyncio.Future[Arrays] = self._loop.create_future()
 

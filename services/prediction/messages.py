@@ -15,7 +15,7 @@ from typing import NamedTuple
 from google.protobuf.message import DecodeError
 
 from services.prediction.answers import Encoder, ExpressEncoder, GeneralEncoder, varint
-from services.prediction.calls import Content, RowShapes
+from services.prediction.calls import Content, Lane
 from services.prediction.codec import decode, takes_long
 from services.prediction.data_plane import DataPlane
 from services.prediction.entry import ServedVersion
@@ -41,10 +41,9 @@ class Plan:
     """What a request's header asks for, checked against the manifest."""
 
     served: ServedVersion
-    row_shapes: RowShapes
+    lane: Lane
     num_rows: int
     timeout_s: float
-    priority: int
     encode: Encoder
 
 
@@ -118,7 +117,8 @@ class MessageReader:
             if header is not None and (contents := header.contents(payload, shift)) is not None:
                 field = payload[start:stop]
                 if field.isascii():
-                    return Reading(header.plan, contents, field, len(payload))
+                    read = header.plan, contents, field, len(payload)
+                    return tuple.__new__(Reading, read)  # as its constructor does, in a third of the time
         return None
 
     def _forget(self) -> None:
@@ -144,10 +144,10 @@ class MessageReader:
             served.metrics.failed(error)
             raise
         contents = [inference.inputs[tensor.name] for tensor in served.manifest.inputs]
-        shapes = tuple(content.shape[1:] for content in contents)
+        lane = Lane(options.priority, tuple(content.shape[1:] for content in contents))
         express = ExpressEncoder.fits(request, served, inference)
         encoder = (ExpressEncoder if express else GeneralEncoder)(request, served, inference)
-        plan = Plan(served, shapes, inference.num_rows, options.timeout_s, options.priority, encoder)
+        plan = Plan(served, lane, inference.num_rows, options.timeout_s, encoder)
         return Reading(plan, contents, pb.ModelInferResponse(id=request.id).SerializeToString(), size_bytes)
 
     def _remember(self, payload: bytes, request: pb.ModelInferRequest, plan: Plan) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from threading import Lock
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Metric
 from prometheus_client.core import HistogramMetricFamily
@@ -63,8 +63,7 @@ HISTOGRAMS: dict[str, tuple[str, Callable[["VersionMetrics"], tuple[list[int], f
 """Our own histograms by what their requests spent: text, count a bucket, and sum."""
 
 
-@dataclass(frozen=True, slots=True)
-class BatchTimes:
+class BatchTimes(NamedTuple):
     """When a batch was taken from the queue, its inputs were joined, and the model had run; of `time.monotonic()`."""
 
     taken_s: float
@@ -101,16 +100,19 @@ class VersionMetrics:
 
     def observe_batch(self, calls: Sequence[Call], times: BatchTimes) -> None:
         """Counts one run and the requests that it answered, each with the whole run's durations, as Triton does."""
-        num_requests = num_rows = 0
-        queue_s, taken_s, run_s = 0.0, times.taken_s, times.ran_s - times.taken_s
+        num_rows = num_requests = 0
+        arrivals: dict[float, int] = {}  # many come in the same moment
         for call in calls:
             num_rows += call.num_rows
             if call.counts:
-                num_requests += 1
-                waited_s = taken_s - call.queued_s
-                queue_s += waited_s
-                self.queue_histogram[bisect_left(BUCKETS_S, waited_s)] += 1
-                self.request_histogram[bisect_left(BUCKETS_S, waited_s + run_s)] += 1
+                arrivals[call.queued_s] = arrivals.get(call.queued_s, 0) + 1
+        queue_s, run_s = 0.0, times.ran_s - times.taken_s
+        for queued_s, number in arrivals.items():
+            num_requests += number
+            waited_s = times.taken_s - queued_s
+            queue_s += waited_s * number
+            self.queue_histogram[bisect_left(BUCKETS_S, waited_s)] += number
+            self.request_histogram[bisect_left(BUCKETS_S, waited_s + run_s)] += number
         self.compute_histogram[bisect_left(BUCKETS_S, run_s)] += num_requests
         self.queue_s += queue_s
         self.request_s += queue_s + run_s * num_requests

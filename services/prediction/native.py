@@ -9,7 +9,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -65,7 +65,7 @@ class NativeFront(Front):
         self._max_message_bytes, self._busy_poll_s = settings.max_message_bytes, settings.busy_poll_us / 1e6
         self._calls: dict[int, NativeCall] = {}
         self._turns: deque[Batcher] = deque()
-        self._arrived: dict[Batcher, list[NativeCall]] = {}
+        self._arrived: defaultdict[Batcher, list[NativeCall]] = defaultdict(list)
         self._came_alone = False
         self._last: Batcher | None = None
         self._company_until_s = 0.0
@@ -221,9 +221,8 @@ class NativeFront(Front):
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
             self._refuse(call_id, error, metadata, now_s)
             return
-        call = NativeCall(self, call_id, reading, metadata, now_s, remaining_s)
-        self._calls[call_id] = call
-        self._arrived.setdefault(reading.plan.served.batcher, []).append(call)
+        self._calls[call_id] = call = NativeCall(self, call_id, reading, metadata, now_s, remaining_s)
+        self._arrived[call.plan.served.batcher].append(call)
 
     def _take_slowly(self, call_id: int, read: Callable[[], Reading], details: Details, now_s: float) -> None:
         """Decode in a thread of its own what would hold up the others."""
@@ -240,7 +239,7 @@ class NativeFront(Front):
             self._cancel(call_id)
             return
         self._deferred.discard(call_id)
-        batcher = reading.plan.served.batcher
+        batcher = call.plan.served.batcher
         if batcher.submit([call]):
             batcher.work_in_thread()
 
@@ -268,11 +267,11 @@ class NativeCall(Call):
         queued_s: float,
         remaining_s: float | None,
     ) -> None:
-        plan, contents, self._id_field, size_bytes = reading
+        # The attributes of a call are set here, not by its own constructor: a tenth of the time to take a request.
+        plan, self.contents, self._id_field, self.size_bytes = reading
         timeout_s = plan.timeout_s if remaining_s is None or remaining_s > plan.timeout_s else remaining_s
-        super().__init__(
-            contents, plan.row_shapes, plan.num_rows, queued_s + timeout_s, plan.priority, queued_s, size_bytes
-        )
+        self.lane, self.num_rows, self.cancelled = plan.lane, plan.num_rows, False
+        self.deadline_s, self.queued_s = queued_s + timeout_s, queued_s
         self._front, self.metadata, self.call_id, self.plan = front, metadata, call_id, plan
 
     def answer(self, run: Run, start: int) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from functools import partial
 
-from services.prediction.calls import LOWEST_PRIORITY, Call, Run
+from services.prediction.calls import LOWEST_PRIORITY, Call, Lane, Run
 from services.prediction.comparison import disagrees
 from services.prediction.entry import ServedVersion
 from services.prediction.shadow_metrics import ShadowCounts
@@ -96,7 +96,8 @@ class ShadowCall(Call):
     counts = False
 
     def __init__(self, shadow: Shadow, answered: Call, run: Run, start: int) -> None:
-        super().__init__(answered.contents, answered.row_shapes, answered.num_rows, priority=SHADOW_PRIORITY)
+        lane = Lane(SHADOW_PRIORITY, answered.lane.row_shapes)
+        super().__init__(answered.contents, lane, answered.num_rows)
         self._shadow, self._expected, self._expected_start = shadow, run, start
         self.held_bytes = sum(len(each) if isinstance(each, bytes) else each.nbytes for each in answered.contents)
 

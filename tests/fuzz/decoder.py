@@ -97,7 +97,7 @@ def _told(reading: Reading) -> tuple[object, ...]:
     plan = reading.plan
     answer = pb.ModelInferResponse.FromString(plan.encode(RUN, 0, reading.id_field))
     contents = [_content(each) for each in reading.contents]
-    return contents, plan.row_shapes, plan.num_rows, plan.timeout_s, plan.priority, answer.SerializeToString()
+    return contents, plan.lane, plan.num_rows, plan.timeout_s, answer.SerializeToString()
 
 
 def _content(content: Content) -> object:

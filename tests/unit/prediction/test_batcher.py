@@ -13,7 +13,7 @@ from services.prediction.budget import Budget
 from services.prediction.calls import Arrays, Content
 from services.prediction.errors import DeadlineExpiredError, LongWaitError, QueueFullError
 from services.prediction.metrics import Metrics, VersionMetrics
-from tests.unit.prediction.waiting import Waiting
+from tests.unit.prediction.waiting import LANE, Waiting
 
 
 def rows(num_rows: int, width: int = 2, start: int = 0) -> Arrays:
@@ -185,7 +185,7 @@ async def test_a_version_knows_how_long_it_takes(doubler: Doubler, counts: Versi
 def test_contents_of_all_kinds_are_joined_in_order() -> None:
     array = rows(2)["x"]
     kinds: list[Content] = [array, array.tobytes(), memoryview(array.tobytes())]
-    calls = [Waiting([content], ((2,),), 2) for content in kinds]
+    calls = [Waiting([content], LANE, 2) for content in kinds]
     tensors = (Tensor(name="x", datatype="FP32", shape=(-1, 2)),)
     np.testing.assert_array_equal(join(calls, tensors)["x"], np.concatenate([array] * 3))
     for call in calls:
@@ -221,7 +221,7 @@ async def test_who_would_wait_too_long_is_refused_and_who_finds_nobody_waiting_n
 def test_calls_that_come_together_get_no_more_of_the_memory_than_one_by_one(counts: VersionMetrics) -> None:
     def accepted(*groups: int) -> int:
         batcher = Batcher(Doubler(), counts, Budget(100), max_batch_size=8, max_queue_requests=64)
-        calls = [[Waiting([], ((2,),), 1, size_bytes=10) for _ in range(size)] for size in groups]
+        calls = [[Waiting([], LANE, 1, size_bytes=10) for _ in range(size)] for size in groups]
         for group in calls:
             batcher.submit(group)
         return sum(not hasattr(call, "error") for group in calls for call in group)

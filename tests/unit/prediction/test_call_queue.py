@@ -1,8 +1,8 @@
 import math
 
 from services.prediction.call_queue import CallQueue
-from services.prediction.calls import DEFAULT_PRIORITY, split
-from tests.unit.prediction.waiting import Waiting
+from services.prediction.calls import DEFAULT_PRIORITY, Lane, split
+from tests.unit.prediction.waiting import LANE, Waiting
 
 
 def call(
@@ -13,13 +13,12 @@ def call(
     priority: int = DEFAULT_PRIORITY,
     queued_s: float = 0,
 ) -> Waiting:
-    return Waiting([], ((width,),), num_rows, deadline_s, priority, queued_s)
+    return Waiting([], Lane(priority, ((width,),)), num_rows, deadline_s, queued_s)
 
 
 def filled(*calls: Waiting) -> CallQueue:
     queue = CallQueue()
-    for each in calls:
-        queue.push(each)
+    queue.push(calls)
     return queue
 
 
@@ -82,9 +81,8 @@ def test_nothing_is_an_empty_batch() -> None:
 
 
 def test_the_parts_of_a_call_that_nobody_waits_for_are_dead() -> None:
-    queue, call = CallQueue(), Waiting([bytes(8)], ((1,),), 8)
-    for part in split(call, 2):
-        queue.push(part)
+    queue, call = CallQueue(), Waiting([bytes(8)], LANE, 8)
+    queue.push(split(call, 2))
     assert queue.drop_dead(0.0) == []
     call.cancelled = True
     assert len(queue.drop_dead(0.0)) == 4
@@ -100,7 +98,7 @@ class Fickle(Waiting):
 
 
 def test_a_call_that_is_cancelled_while_the_dead_are_sought_is_not_lost() -> None:
-    queue = filled(Fickle([], ((2,),), 1))
+    queue = filled(Fickle([], LANE, 1))
     assert queue.drop_dead(0.0) == []
     assert len(queue) == 1
     assert len(queue.take(1, 0.0).dropped) == 1

@@ -57,7 +57,7 @@ def check(setup: Setup, message: pb.ModelInferRequest) -> None:
     described = reading.plan.served.manifest
     inference = decode(message, described, 8)
     assert [bytes(content) for content in reading.contents] == list(message.raw_input_contents)
-    assert (reading.plan.num_rows, reading.plan.row_shapes) == (inference.num_rows, ((3,),))
+    assert (reading.plan.num_rows, reading.plan.lane.row_shapes) == (inference.num_rows, ((3,),))
     expected = encode(
         message,
         reading.plan.served.version,

@@ -7,13 +7,13 @@ from prometheus_client.exposition import choose_encoder
 from services.prediction import errors
 from services.prediction.metrics import BatchTimes, Metrics
 from services.rpc.errors import InvalidRequestError
-from tests.unit.prediction.waiting import Waiting
+from tests.unit.prediction.waiting import LANE, Waiting
 
 
 def test_tritons_names_are_exposed_without_a_suffix() -> None:
     metrics = Metrics()
     counts = metrics.of_version("digits", "3")
-    calls = [Waiting([], (), 2, queued_s=9.999), Waiting([], (), 3, queued_s=9.998)]
+    calls = [Waiting([], LANE, 2, queued_s=9.999), Waiting([], LANE, 3, queued_s=9.998)]
     counts.observe_batch(calls, BatchTimes(10.0, 10.001, 10.011))
     counts.observe_answers(0.001)
     lines = generate_latest(metrics.registry).decode().splitlines()

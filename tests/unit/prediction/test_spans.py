@@ -12,7 +12,7 @@ from services.prediction.calls import Call, Ran, split
 from services.prediction.metrics import BatchTimes
 from services.prediction.spans import SERVICE, Spans, exporting
 from services.prediction.tracing import UNTRACED, current, rpc
-from tests.unit.prediction.waiting import Waiting
+from tests.unit.prediction.waiting import LANE, Waiting
 
 METHOD = rpc("/package.Service/Method")
 TIMES = BatchTimes(1.0, 2.0, 3.0)
@@ -53,13 +53,13 @@ def spans(exporter: InMemorySpanExporter) -> Iterator[Spans]:
 
 
 def call(kind: type[Waiting], num_rows: int = 2) -> Call:
-    return kind([np.zeros((num_rows, 1), np.float32)], ((1,),), num_rows)
+    return kind([np.zeros((num_rows, 2), np.float32)], LANE, num_rows)
 
 
 def test_each_call_of_a_batch_is_told_also_after_one_that_cannot_be(
     spans: Spans, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told = Told([], (), 2)
+    told = Told([], LANE, 2)
     with caplog.at_level(logging.ERROR):
         spans.of_version("digits", "3")([call(Waiting, 1), call(Broken, 4), told], TIMES)
     assert told.ran == Ran("digits", "3", 7, 1.0, 3.0)
@@ -67,7 +67,7 @@ def test_each_call_of_a_batch_is_told_also_after_one_that_cannot_be(
 
 
 def test_a_call_in_parts_is_told_once_from_its_first_run_to_its_last() -> None:
-    told = Told([np.zeros((5, 1), np.float32)], ((1,),), 5)
+    told = Told([np.zeros((5, 2), np.float32)], LANE, 5)
     first, second, last = split(told, 2)
     first.trace(Ran("digits", "3", 2, 1.0, 2.0))
     second.trace(Ran("digits", "3", 2, 3.0, 4.0))

@@ -1,6 +1,9 @@
 """A call that remembers what became of it."""
 
-from services.prediction.calls import Arrays, Call, Run
+from services.prediction.calls import DEFAULT_PRIORITY, Arrays, Call, Lane, Run
+
+LANE = Lane(DEFAULT_PRIORITY, ((2,),))
+"""Of a request without a priority for rows of two numbers."""
 
 
 class Waiting(Call):
