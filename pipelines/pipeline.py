@@ -24,7 +24,7 @@ from pipelines.registry.model_registry import VARIANT_TAG, ModelRegistry
 from pipelines.registry.package import Golden
 from pipelines.registry.promotion import Decision
 from pipelines.registry.publication import Draft, publish
-from pipelines.spec import TrainingSpec
+from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import dump_spec, flatten
 from pipelines.tracking import Run, git_commit, open_run
 from pipelines.training.checkpoints import forget

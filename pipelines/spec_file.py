@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from pipelines.errors import Mismatch, SpecError
-from pipelines.spec import Section, TrainingSpec
+from pipelines.spec.section import Section
+from pipelines.spec.training_spec import TrainingSpec
 
 _REPR = reprlib.Repr()
 """Looks at the beginning of a value only: aliases can make a short YAML text an endless one."""

@@ -16,7 +16,7 @@ from pipelines.export.quantization import to_bf16, to_int8
 from pipelines.registry.manifest import Variant, VariantCheck
 from pipelines.registry.package import Arrays, Golden
 from pipelines.registry.variants import decide_variant
-from pipelines.spec import Registry
+from pipelines.spec.registry import Registry
 
 _ROWS_A_PASS = 1024
 

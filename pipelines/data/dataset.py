@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.scaling import Scaling
-from pipelines.spec import Task
+from pipelines.spec.objective import Task
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pipelines.data.sources import Table, read_table
 from pipelines.data.splits import split_rows
 from pipelines.data.targets import Targets, encode_target
 from pipelines.errors import DataError
-from pipelines.spec import TrainingSpec
+from pipelines.spec.training_spec import TrainingSpec
 
 
 def load_dataset(spec: TrainingSpec) -> Dataset:

@@ -14,7 +14,7 @@ from pyarrow.lib import ArrowException
 
 from pipelines.errors import DataError
 from pipelines.home import datasets_folder
-from pipelines.spec import (
+from pipelines.spec.data import (
     CONTENT_SCHEME,
     CsvSource,
     NpzSource,
@@ -22,8 +22,8 @@ from pipelines.spec import (
     SklearnSource,
     SyntheticSource,
     TableSource,
-    Task,
 )
+from pipelines.spec.objective import Task
 
 
 @dataclass(frozen=True)

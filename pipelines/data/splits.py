@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.errors import DataError
-from pipelines.spec import Split
+from pipelines.spec.data import Split
 
 Indices = NDArray[np.int64]
 

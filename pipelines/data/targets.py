@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipelines.data.sources import Table
 from pipelines.errors import DataError
-from pipelines.spec import Task
+from pipelines.spec.objective import Task
 
 MIN_ROWS_A_CLASS = 3
 """One for each part of the split."""

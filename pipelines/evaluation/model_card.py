@@ -2,7 +2,7 @@
 
 from pipelines.data.dataset import Dataset
 from pipelines.evaluation.metrics import Evaluation
-from pipelines.spec import TrainingSpec
+from pipelines.spec.training_spec import TrainingSpec
 
 
 def write_model_card(

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from pipelines.spec import Activation
+from pipelines.spec.model import Activation
 
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU}
 

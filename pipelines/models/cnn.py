@@ -6,7 +6,7 @@ from torch import nn
 
 from pipelines.errors import DataError
 from pipelines.models.activations import ACTIVATIONS, dense, initialise
-from pipelines.spec import Cnn
+from pipelines.spec.model import Cnn
 
 
 def build_cnn(model: Cnn, row_shape: tuple[int, ...], outputs: int) -> nn.Sequential:

@@ -5,7 +5,7 @@ import math
 from torch import nn
 
 from pipelines.models.activations import dense
-from pipelines.spec import Mlp
+from pipelines.spec.model import Mlp
 
 
 def build_mlp(model: Mlp, row_shape: tuple[int, ...], outputs: int) -> nn.Sequential:

@@ -6,7 +6,7 @@ from torch import nn
 from pipelines.models.cnn import build_cnn
 from pipelines.models.mlp import build_mlp
 from pipelines.models.rnn import build_rnn
-from pipelines.spec import Cnn, Mlp, Model, Rnn
+from pipelines.spec.model import Cnn, Mlp, Model, Rnn
 
 
 def build_network(model: Model, row_shape: tuple[int, ...], outputs: int, seed: int) -> nn.Module:

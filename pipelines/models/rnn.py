@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from pipelines.errors import DataError
 from pipelines.models.activations import initialise
-from pipelines.spec import Rnn
+from pipelines.spec.model import Rnn
 
 
 class RecurrentNetwork(nn.Module):

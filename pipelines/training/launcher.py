@@ -30,7 +30,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipelines.errors import DrivetrainError, ResourceError, TrainingError, WorkerLostError
 from pipelines.home import home
-from pipelines.spec import Compute
+from pipelines.spec.training import Compute
 from pipelines.training.team import lost_contact
 from pipelines.training.worker import Event, Job, Trained, Worker, train_rank
 

@@ -10,7 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipelines.spec import EarlyStopping, GradientDescent, Task, TrainingSpec
+from pipelines.spec.objective import Task
+from pipelines.spec.optimizer import GradientDescent
+from pipelines.spec.training import EarlyStopping
+from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.batches import Batches, Update
 from pipelines.training.objective import Objective
 from pipelines.training.optimizers import build_optimizer

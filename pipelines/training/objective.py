@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipelines.spec import Loss, Regularization
+from pipelines.spec.objective import Loss, Regularization
 
 
 @dataclass(frozen=True)

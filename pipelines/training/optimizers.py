@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from pipelines.spec import Adagrad, Adam, GradientDescent, Optimizer, Sgd
+from pipelines.spec.optimizer import Adagrad, Adam, GradientDescent, Optimizer, Sgd
 
 
 def build_optimizer(optimizer: Optimizer, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from pipelines.spec import Task
+from pipelines.spec.objective import Task
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipelines.data.dataset import Dataset, Rows
 from pipelines.errors import TrainingError
 from pipelines.models.network import build_network
-from pipelines.spec import TrainingSpec
+from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.checkpoints import Checkpoints
 from pipelines.training.loop import EpochReport, Fitting, Part, fit
 from pipelines.training.team import DistributedTeam, Solo, Team

@@ -6,7 +6,8 @@ from pathlib import Path
 from rich.console import Console
 
 from pipelines.errors import SpecError
-from pipelines.spec import CONTENT_SCHEME, TrainingSpec
+from pipelines.spec.data import CONTENT_SCHEME
+from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import dump_spec
 from services.cli.errors import InputError, TransientError
 from services.cli.follow import follow, hint

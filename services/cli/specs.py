@@ -56,6 +56,6 @@ def schema() -> None:
 
     Example: drivetrain schema > drivetrain.schema.json
     """
-    from pipelines.spec import TrainingSpec
+    from pipelines.spec.training_spec import TrainingSpec
 
     typer.echo(json.dumps(TrainingSpec.model_json_schema(), indent=2))

@@ -8,7 +8,7 @@ from rich.console import Console
 from services.cli.errors import InputError
 
 if TYPE_CHECKING:
-    from pipelines.spec import TrainingSpec
+    from pipelines.spec.training_spec import TrainingSpec
 
 
 def train(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from pipelines.spec import Compute
+from pipelines.spec.training import Compute
 from services.training.cluster import Node
 
 Demand = Mapping[str, float]

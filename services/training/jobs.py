@@ -14,7 +14,7 @@ from mlflow.entities import Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from pipelines.outages import is_outage
-from pipelines.spec import TrainingSpec
+from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import dump_spec
 from pipelines.tracking import FAILURE_TAG, ensure_experiment
 from services.rpc.errors import InvalidRequestError

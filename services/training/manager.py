@@ -7,7 +7,8 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from pipelines.errors import Mismatch, SpecError
-from pipelines.spec import CONTENT_SCHEME, CsvSource, NpzSource, ParquetSource, TrainingSpec
+from pipelines.spec.data import CONTENT_SCHEME, CsvSource, NpzSource, ParquetSource
+from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec, dump_spec, parse_yaml
 from services.rpc.background import in_daemon_thread
 from services.rpc.errors import InvalidRequestError

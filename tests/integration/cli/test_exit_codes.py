@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipelines.spec import TrainingSpec
+from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import recipes
 from tests.integration.cli.commands import drivetrain
 from tests.integration.pipelines.ports import free_port

@@ -15,7 +15,7 @@ from mlflow.entities import Run
 from pipelines.home import mlflow_client, tracking_uri
 from pipelines.pipeline import Outcome
 from pipelines.registry.model_registry import ModelRegistry
-from pipelines.spec import TrainingSpec
+from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
 from pipelines.training.loop import EpochReport
 

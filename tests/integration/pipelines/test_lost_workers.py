@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.data.loading import load_dataset
 from pipelines.errors import TrainingError, WorkerLostError
-from pipelines.spec import TrainingSpec
+from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.launcher import launch
 from pipelines.training.loop import EpochReport
 from pipelines.training.worker import Job, Trained, make_job

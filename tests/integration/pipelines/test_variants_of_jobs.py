@@ -15,7 +15,7 @@ from pipelines.pipeline import VARIANT_REASON_TAG, Outcome, run_pipeline
 from pipelines.registry.manifest import Variant
 from pipelines.registry.model_registry import VARIANT_TAG
 from pipelines.registry.package import WEIGHTS_FILE
-from pipelines.spec import TrainingSpec
+from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
 from services.prediction.pb import open_inference_pb2 as pb
 from tests.integration.pipelines.jobs import MODEL, Home, Recorder, small

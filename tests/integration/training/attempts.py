@@ -13,7 +13,7 @@ from typing import Any
 from mlflow.entities import Run
 
 from pipelines.home import artifact_location, checkpoints_folder
-from pipelines.spec import TrainingSpec
+from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import dump_spec
 from services.training.journal import attempt_path, write_fence
 from services.training.record import ATTEMPT_TAG, JOB_TAG, spec_tags

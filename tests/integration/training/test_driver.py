@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 
 from pipelines.data.loading import load_dataset
 from pipelines.home import datasets_folder, mlflow_client, tracking_uri
-from pipelines.spec import TrainingSpec
+from pipelines.spec.training_spec import TrainingSpec
 from pipelines.tracking import FAILURE_TAG
 from pipelines.training.launcher import ray_session
 from pipelines.training.team import Solo

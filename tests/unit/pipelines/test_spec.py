@@ -9,7 +9,9 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from pipelines.spec import EarlyStopping, Section, TrainingSpec
+from pipelines.spec.section import Section
+from pipelines.spec.training import EarlyStopping
+from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec, recipes
 
 JSON = dict[str, Any]

@@ -9,7 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.errors import SpecError
-from pipelines.spec import Adam, Mlp, SklearnSource, TrainingSpec
+from pipelines.spec.data import SklearnSource
+from pipelines.spec.model import Mlp
+from pipelines.spec.optimizer import Adam
+from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec, dump_spec, flatten, load_spec, parse_yaml, recipes
 
 RECIPES = ["breast-cancer-mlp", "diabetes-mlp", "digits-cnn", "digits-mlp", "digits-rnn", "synthetic-mlp"]

@@ -9,7 +9,8 @@ from pipelines.errors import PackageError
 from pipelines.evaluation.metrics import evaluate
 from pipelines.export.graph import build_predictor, export_onnx, predict
 from pipelines.models.network import build_network
-from pipelines.spec import Mlp, Registry
+from pipelines.spec.model import Mlp
+from pipelines.spec.registry import Registry
 from pipelines.variants import Candidate, choose_variant
 from tests.unit.pipelines.export.datasets import dataset
 

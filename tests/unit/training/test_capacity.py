@@ -1,6 +1,6 @@
 import pytest
 
-from pipelines.spec import Compute
+from pipelines.spec.training import Compute
 from services.training.capacity import driver_demand, shortage, shortage_when_grown
 from services.training.cluster import Node
 

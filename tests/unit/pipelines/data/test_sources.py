@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipelines.data.loading import load_dataset
 from pipelines.data.sources import Table, read_table
 from pipelines.errors import DataError
-from pipelines.spec import TrainingSpec
+from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
 
 FEATURES = np.arange(24, dtype=np.float64).reshape(12, 2)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipelines.data.splits import SplitIndices, split_rows
 from pipelines.errors import DataError
-from pipelines.spec import Split
+from pipelines.spec.data import Split
 
 DEFAULT = Split()
 

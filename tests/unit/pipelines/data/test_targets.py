@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipelines.data.sources import Table
 from pipelines.data.targets import encode_target
 from pipelines.errors import DataError
-from pipelines.spec import Task
+from pipelines.spec.objective import Task
 
 
 def table(target: NDArray[Any], class_names: tuple[str, ...] = ()) -> Table:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from pipelines.data.dataset import Dataset, Rows
 from pipelines.data.scaling import Scaling
-from pipelines.spec import Task
+from pipelines.spec.objective import Task
 from pipelines.training.loop import EpochReport
 from pipelines.training.tally import Measures
 

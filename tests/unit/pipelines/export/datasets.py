@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from pipelines.data.dataset import Dataset, Rows
 from pipelines.data.scaling import Scaling
-from pipelines.spec import Task
+from pipelines.spec.objective import Task
 
 RANDOM = np.random.default_rng(0)
 

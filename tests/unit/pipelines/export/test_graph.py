@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipelines.export.graph import build_predictor, contract, export_onnx, image_scale, predict
 from pipelines.models.network import build_network
 from pipelines.registry.manifest import NUMPY_DTYPES, Image, Tensor
-from pipelines.spec import Task
+from pipelines.spec.objective import Task
 from pipelines.spec_file import build_spec
 from tests.unit.pipelines.export.datasets import dataset, rows
 

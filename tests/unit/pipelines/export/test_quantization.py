@@ -18,7 +18,7 @@ from pipelines.data.dataset import Dataset
 from pipelines.export.graph import build_predictor, export_onnx
 from pipelines.export.quantization import to_bf16, to_int8
 from pipelines.models.network import build_network
-from pipelines.spec import Task
+from pipelines.spec.objective import Task
 from pipelines.spec_file import build_spec
 from tests.unit.pipelines.export.datasets import dataset, rows
 

@@ -13,7 +13,7 @@ import torch
 import torch.distributed
 
 from pipelines.models.network import build_network
-from pipelines.spec import TrainingSpec
+from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.loop import Fitting, Part, fit
 from pipelines.training.team import DistributedTeam, Solo, Team
 

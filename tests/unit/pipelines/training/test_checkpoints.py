@@ -13,7 +13,7 @@ import torch
 from pipelines.data.loading import load_dataset
 from pipelines.errors import TrainingError
 from pipelines.models.network import build_network
-from pipelines.spec import TrainingSpec
+from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
 from pipelines.training.checkpoints import Checkpoints, forget
 from pipelines.training.loop import EpochReport, Fitting, Part, fit

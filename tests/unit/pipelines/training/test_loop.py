@@ -9,7 +9,8 @@ from sklearn.metrics import accuracy_score
 from torch import Tensor, nn
 
 from pipelines.models.network import build_network
-from pipelines.spec import EarlyStopping, TrainingSpec
+from pipelines.spec.training import EarlyStopping
+from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
 from pipelines.training.loop import BestEpoch, EpochReport, Fitting, Part, fit
 from pipelines.training.team import Solo

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from pipelines.models.network import build_network
-from pipelines.spec import Loss, Regularization
+from pipelines.spec.objective import Loss, Regularization
 from pipelines.spec_file import build_spec
 from pipelines.training.objective import Objective
 from tests.unit.pipelines.training.textbook import row_losses

@@ -6,7 +6,7 @@ import torch
 from sklearn.metrics import accuracy_score, mean_absolute_error, r2_score
 from torch import Tensor
 
-from pipelines.spec import Task
+from pipelines.spec.objective import Task
 from pipelines.training.tally import measure, tally
 
 GENERATOR = torch.Generator().manual_seed(0)

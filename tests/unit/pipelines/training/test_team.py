@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipelines.spec import TrainingSpec
+from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
 from pipelines.training.team import DistributedTeam, Solo
 from tests.unit.pipelines.training.member import Result, alone

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pipelines.models.network import build_network
-from pipelines.spec import GradientDescent, TrainingSpec
+from pipelines.spec.optimizer import GradientDescent
+from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
 from pipelines.training.batches import Batches
 from pipelines.training.loop import EpochReport, Fitting, Part, fit

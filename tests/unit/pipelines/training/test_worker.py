@@ -11,7 +11,7 @@ from pipelines.data.dataset import Dataset
 from pipelines.data.loading import load_dataset
 from pipelines.errors import TrainingError
 from pipelines.models.network import build_network
-from pipelines.spec import TrainingSpec
+from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
 from pipelines.training.loop import EpochReport
 from pipelines.training.team import Solo

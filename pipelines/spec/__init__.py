@@ -1,0 +1,1 @@
+"""The training spec, a section a file; pydantic alone."""
