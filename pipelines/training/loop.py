@@ -14,19 +14,13 @@ from pipelines.spec.objective import Task
 from pipelines.spec.optimizer import GradientDescent
 from pipelines.spec.training import EarlyStopping
 from pipelines.spec.training_spec import TrainingSpec
-from pipelines.training.batches import Batches, Update
+from pipelines.training.acceleration import accelerated, lay_out
+from pipelines.training.batches import Batches
 from pipelines.training.objective import Objective
 from pipelines.training.optimizers import build_optimizer
+from pipelines.training.slabs import Part, Slab, slabs
 from pipelines.training.tally import Measures, measure, tally
 from pipelines.training.team import Team
-
-
-@dataclass(frozen=True)
-class Part:
-    """Rows that stay on the device: scaled features (N, *row), targets (N,)."""
-
-    features: Tensor
-    targets: Tensor
 
 
 @dataclass(frozen=True)
@@ -99,6 +93,7 @@ class Fitting:
     """All that an epoch changes, and so all that a checkpoint has to hold."""
 
     def __init__(self, network: nn.Module, spec: TrainingSpec) -> None:
+        lay_out(network)
         self.network = network
         self.optimizer = build_optimizer(spec.optimizer, network.parameters())
         self.best = BestEpoch(spec.training.early_stopping)
@@ -129,7 +124,7 @@ def fit(
     """Train on from the last epoch that `fitting` has seen, an epoch at a time, to the end."""
     objective = Objective(spec.loss, spec.regularization)
     network, optimizer, best = fitting.network, fitting.optimizer, fitting.best
-    model = team.wrap(network)
+    model = team.wrap(accelerated(network, spec, train.features))
     batches = Batches(len(train.targets), spec.training.batch_size, team.rank, team.size)
     held_out = Batches(len(validation.targets), max(spec.training.batch_size, 1024), team.rank, team.size)
     for epoch in range(len(fitting.reports) + 1, spec.training.epochs + 1):
@@ -138,10 +133,10 @@ def fit(
         started = time.perf_counter()
         full = isinstance(spec.optimizer, GradientDescent)
         updates = batches.full() if full else batches.stochastic(spec.seed, epoch)
-        fitted = run_epoch(model, objective, spec.task, train, updates, team, optimizer)
+        fitted = run_epoch(model, objective, spec.task, slabs(train, updates), team, optimizer)
         seconds = time.perf_counter() - started
         with torch.no_grad():
-            checked = run_epoch(network, objective, spec.task, validation, held_out.full(), team)
+            checked = run_epoch(network, objective, spec.task, slabs(validation, held_out.full()), team)
             penalty = objective.penalty(network).item()
         measured = measure(spec.task, checked, target_deviation)
         fitting.reports.append(
@@ -163,27 +158,32 @@ def run_epoch(
     model: nn.Module,
     objective: Objective,
     task: Task,
-    part: Part,
-    updates: Iterable[Update],
+    work: Iterable[Slab],
     team: Team,
     optimizer: torch.optim.Optimizer | None = None,
 ) -> Tensor:
-    """Pass over a part, stepping after each update if there is an optimizer; return the sums over all workers' rows."""
+    """Pass over a part, stepping after each update if there is an optimizer; return the sums over all workers' rows.
+
+    Nothing in it waits for the device: what the network puts out stays there, and is added up once a slab.
+    """
     model.train(optimizer is not None)
-    device = part.targets.device
-    sums = torch.zeros((), dtype=torch.float64, device=device)
-    for update in updates:
-        for number, rows in enumerate(update.chunks, start=1):
-            chunk, last = rows.to(device), number == len(update.chunks)
-            with nullcontext() if last or optimizer is None else team.local(model):
-                outputs, targets = model(part.features[chunk]), part.targets[chunk]
-                losses = objective.per_row(outputs, targets)
-                sums = sums + tally(task, outputs.detach(), targets, losses.detach())
+    penalised = objective.penalised(model)
+    sums: Tensor | float = 0.0
+    for slab in work:
+        outputs = []
+        for chunk in slab.chunks:
+            with nullcontext() if chunk.last or optimizer is None else team.local(model):
+                outputs.append(model(chunk.features))
                 if optimizer is not None:
+                    losses = objective.per_row(outputs[-1], chunk.targets)
                     # The team averages over its workers; times its size, that is the sum over all rows of the update.
-                    loss = losses.sum() * (team.size / update.num_rows)
-                    torch.autograd.backward(loss + objective.penalty(model) if last else loss)
-        if optimizer is not None:
-            optimizer.step()
-            optimizer.zero_grad()
-    return team.total(sums)
+                    losses.backward(torch.full_like(losses, team.size / chunk.num_rows))
+                    outputs[-1] = outputs[-1].detach()
+            if optimizer is not None and chunk.last:
+                objective.add_penalty_gradient(penalised)
+                optimizer.step()
+                optimizer.zero_grad()
+        with torch.no_grad():
+            together = torch.cat(outputs)
+            sums = sums + tally(task, together, slab.targets, objective.per_row(together, slab.targets))
+    return team.total(torch.as_tensor(sums))

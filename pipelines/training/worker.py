@@ -14,8 +14,10 @@ from pipelines.data.dataset import Dataset, Rows
 from pipelines.errors import TrainingError
 from pipelines.models.network import build_network
 from pipelines.spec.training_spec import TrainingSpec
+from pipelines.training.acceleration import num_threads
 from pipelines.training.checkpoints import Checkpoints
-from pipelines.training.loop import EpochReport, Fitting, Part, fit
+from pipelines.training.loop import EpochReport, Fitting, fit
+from pipelines.training.slabs import Part
 from pipelines.training.team import DistributedTeam, Solo, Team
 
 
@@ -65,10 +67,11 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[Event]:
     Goes on after the last checkpoint; the reports of the epochs until then come first. TrainingError if the loss
     diverges.
     """
-    torch.set_num_threads(job.spec.compute.cpus_per_worker)
     torch.manual_seed(job.spec.seed)
     network = build_network(job.spec.model, job.train.features.shape[1:], job.num_outputs, job.spec.seed).to(device)
     train_part, validation_part = _resident(job.train, device), _resident(job.validation, device)
+    share = -(-min(job.spec.training.batch_size, len(job.train)) // team.size)
+    torch.set_num_threads(num_threads(job.spec.compute, network, train_part.features, share))
     fitting, checkpoints = Fitting(network, job.spec), Checkpoints(job.checkpoints)
     _resume(fitting, checkpoints, team, device)
     for report in fitting.reports.copy():  # no `yield from`: Ray sends values into the generators that it streams
@@ -85,7 +88,7 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[Event]:
     if team.rank == 0:
         checkpoints.write(len(fitting.reports), fitting.state_dict)
     best_epoch = max(report.epoch for report in fitting.reports if report.best)
-    yield Trained({name: weight.cpu().numpy() for name, weight in fitting.best.weights.items()}, best_epoch)
+    yield Trained({name: weight.cpu().contiguous().numpy() for name, weight in fitting.best.weights.items()}, best_epoch)
 
 
 def _resume(fitting: Fitting, checkpoints: Checkpoints, team: Team, device: torch.device) -> None:

@@ -16,7 +16,8 @@ from pipelines.models.network import build_network
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
 from pipelines.training.checkpoints import Checkpoints, forget
-from pipelines.training.loop import EpochReport, Fitting, Part, fit
+from pipelines.training.loop import EpochReport, Fitting, fit
+from pipelines.training.slabs import Part
 from pipelines.training.team import Solo
 from pipelines.training.worker import Job, Trained, make_job, train
 
