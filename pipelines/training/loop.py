@@ -16,6 +16,7 @@ from pipelines.spec.training import EarlyStopping
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.acceleration import accelerated, lay_out
 from pipelines.training.batches import Batches
+from pipelines.training.gradients import gradients_of
 from pipelines.training.objective import Objective
 from pipelines.training.optimizers import build_optimizer
 from pipelines.training.slabs import Part, Slab, slabs
@@ -167,22 +168,21 @@ def run_epoch(
     Nothing in it waits for the device: what the network puts out stays there, and is added up once a slab.
     """
     model.train(optimizer is not None)
-    penalised = objective.penalised(model)
+    gradients, penalised = gradients_of(model, objective), objective.penalised(model)
     sums: Tensor | float = 0.0
     for slab in work:
         outputs = []
         for chunk in slab.chunks:
-            with nullcontext() if chunk.last or optimizer is None else team.local(model):
+            if optimizer is None:
                 outputs.append(model(chunk.features))
-                if optimizer is not None:
-                    losses = objective.per_row(outputs[-1], chunk.targets)
-                    # The team averages over its workers; times its size, that is the sum over all rows of the update.
-                    losses.backward(torch.full_like(losses, team.size / chunk.num_rows))
-                    outputs[-1] = outputs[-1].detach()
-            if optimizer is not None and chunk.last:
+                continue
+            with nullcontext() if chunk.last else team.local(model):
+                # The team averages over its workers; times its size, that is the sum over all rows of the update.
+                outputs.append(gradients.add(chunk.features, chunk.targets, team.size / chunk.num_rows))
+            if chunk.last:
                 objective.add_penalty_gradient(penalised)
                 optimizer.step()
-                optimizer.zero_grad()
+                gradients.clear()
         with torch.no_grad():
             together = torch.cat(outputs)
             sums = sums + tally(task, together, slab.targets, objective.per_row(together, slab.targets))
