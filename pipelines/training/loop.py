@@ -2,9 +2,10 @@
 
 import copy
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import torch
@@ -90,8 +91,18 @@ class BestEpoch:
         self.weights = state["weights"]
 
 
+@dataclass(frozen=True)
+class Passed:
+    """How far a pass over a part has come, always at the end of an update."""
+
+    updates: int = 0
+    sums: Tensor | float = 0.0
+    """Over the rows of this worker so far, see `tally`."""
+    seconds: float = 0.0
+
+
 class Fitting:
-    """All that an epoch changes, and so all that a checkpoint has to hold."""
+    """All that training changes, and so all that a checkpoint has to hold."""
 
     def __init__(self, network: nn.Module, spec: TrainingSpec) -> None:
         lay_out(network)
@@ -99,6 +110,8 @@ class Fitting:
         self.optimizer = build_optimizer(spec.optimizer, network.parameters())
         self.best = BestEpoch(spec.training.early_stopping)
         self.reports: list[EpochReport] = []
+        self.passed = Passed()
+        """Of the epoch after the last report."""
 
     def state_dict(self) -> dict[str, Any]:
         """What to give `load_state_dict` to go on from here."""
@@ -107,6 +120,7 @@ class Fitting:
             "optimizer": self.optimizer.state_dict(),
             "best": self.best.state_dict(),
             "reports": self.reports,
+            "passed": self.passed,
             "random": torch.get_rng_state(),
         }
 
@@ -116,13 +130,24 @@ class Fitting:
         self.optimizer.load_state_dict(state["optimizer"])
         self.best.load_state_dict(state["best"])
         self.reports = state["reports"]
+        sums = torch.as_tensor(state["passed"].sums).to(next(self.network.parameters()).device)
+        self.passed = replace(state["passed"], sums=sums)
         torch.set_rng_state(state["random"])
 
 
 def fit(
-    fitting: Fitting, spec: TrainingSpec, train: Part, validation: Part, target_deviation: float, team: Team
+    fitting: Fitting,
+    spec: TrainingSpec,
+    train: Part,
+    validation: Part,
+    target_deviation: float,
+    team: Team,
+    pause: Callable[[], None] = lambda: None,
 ) -> Iterator[EpochReport]:
-    """Train on from the last epoch that `fitting` has seen, an epoch at a time, to the end."""
+    """Train on from where `fitting` has come to, an epoch at a time, to the end.
+
+    Calls `pause` now and then within an epoch, when `fitting` can be kept.
+    """
     objective = Objective(spec.loss, spec.regularization)
     network, optimizer, best = fitting.network, fitting.optimizer, fitting.best
     model = team.wrap(accelerated(network, spec, train.features))
@@ -131,24 +156,26 @@ def fit(
     for epoch in range(len(fitting.reports) + 1, spec.training.epochs + 1):
         if best.should_stop:
             return
-        started = time.perf_counter()
         full = isinstance(spec.optimizer, GradientDescent)
         updates = batches.full() if full else batches.stochastic(spec.seed, epoch)
-        fitted = run_epoch(model, objective, spec.task, slabs(train, updates), team, optimizer)
-        seconds = time.perf_counter() - started
+        work = slabs(train, islice(updates, fitting.passed.updates, None))
+        for passed in run_epoch(model, objective, spec.task, work, team, optimizer, fitting.passed):
+            fitting.passed = passed
+            pause()
+        fitted, fitting.passed = fitting.passed, Passed()
         with torch.no_grad():
-            checked = run_epoch(network, objective, spec.task, slabs(validation, held_out.full()), team)
+            *_, checked = run_epoch(network, objective, spec.task, slabs(validation, held_out.full()), team)
             penalty = objective.penalty(network).item()
-        measured = measure(spec.task, checked, target_deviation)
+        measured = measure(spec.task, team.total(torch.as_tensor(checked.sums)), target_deviation)
         fitting.reports.append(
             EpochReport(
                 epoch=epoch,
-                train=measure(spec.task, fitted, target_deviation),
+                train=measure(spec.task, team.total(torch.as_tensor(fitted.sums)), target_deviation),
                 validation=measured,
                 penalty=penalty,
                 learning_rate=optimizer.param_groups[0]["lr"],
-                seconds=seconds,
-                rows_per_second=len(train.targets) / seconds,
+                seconds=fitted.seconds,
+                rows_per_second=len(train.targets) / fitted.seconds,
                 best=best.observe(measured.loss, network),
             )
         )
@@ -162,18 +189,20 @@ def run_epoch(
     work: Iterable[Slab],
     team: Team,
     optimizer: torch.optim.Optimizer | None = None,
-) -> Tensor:
-    """Pass over a part, stepping after each update if there is an optimizer; return the sums over all workers' rows.
+    passed: Passed = Passed(),
+) -> Iterator[Passed]:
+    """Pass on over a part, stepping after each update if there is an optimizer; tell how far it has come, now and then.
 
     Nothing in it waits for the device: what the network puts out stays there, and is added up once a slab.
     """
     model.train(optimizer is not None)
-    gradients, penalised = gradients_of(model, objective), objective.penalised(model)
-    sums: Tensor | float = 0.0
+    gradients = gradients_of(model, objective) if optimizer else None
+    penalised = objective.penalised(model)
+    updates, sums, started = passed.updates, passed.sums, time.perf_counter() - passed.seconds
     for slab in work:
         outputs = []
         for chunk in slab.chunks:
-            if optimizer is None:
+            if optimizer is None or gradients is None:
                 outputs.append(model(chunk.features))
                 continue
             with nullcontext() if chunk.last else team.local(model):
@@ -183,7 +212,9 @@ def run_epoch(
                 objective.add_penalty_gradient(penalised)
                 optimizer.step()
                 gradients.clear()
+                updates += 1
         with torch.no_grad():
             together = torch.cat(outputs)
             sums = sums + tally(task, together, slab.targets, objective.per_row(together, slab.targets))
-    return team.total(torch.as_tensor(sums))
+        if slab.chunks[-1].last:
+            yield Passed(updates, sums, time.perf_counter() - started)

@@ -15,7 +15,7 @@ from pipelines.errors import TrainingError
 from pipelines.models.network import build_network
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.acceleration import num_threads
-from pipelines.training.checkpoints import Checkpoints
+from pipelines.training.checkpoints import NONE, Checkpoints
 from pipelines.training.loop import EpochReport, Fitting, fit
 from pipelines.training.slabs import Part
 from pipelines.training.team import DistributedTeam, Solo, Team
@@ -76,7 +76,12 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[Event]:
     _resume(fitting, checkpoints, team, device)
     for report in fitting.reports.copy():  # no `yield from`: Ray sends values into the generators that it streams
         yield report
-    for report in fit(fitting, job.spec, train_part, validation_part, job.target_deviation, team):
+
+    def pause() -> None:
+        if team.size == 1:  # what has been summed up within an epoch is each worker's own
+            checkpoints.offer(len(fitting.reports), fitting.state_dict)
+
+    for report in fit(fitting, job.spec, train_part, validation_part, job.target_deviation, team, pause):
         if not math.isfinite(report.train.loss + report.validation.loss):
             raise TrainingError(
                 f"the loss is no longer finite in epoch {report.epoch}: try a smaller optimizer.learning_rate "
@@ -93,9 +98,9 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[Event]:
 
 def _resume(fitting: Fitting, checkpoints: Checkpoints, team: Team, device: torch.device) -> None:
     """Bring every worker to the newest checkpoint that rank 0 sees."""
-    mine = checkpoints.newest() if team.rank == 0 else 0
+    mine = checkpoints.newest() if team.rank == 0 else 0  # the others add nothing to it
     epoch = int(team.total(torch.tensor(mine, dtype=torch.float64, device=device)))
-    if epoch == 0:
+    if epoch == NONE:
         return
     try:
         state = checkpoints.read(epoch)
