@@ -101,6 +101,9 @@ class Passed:
     seconds: float = 0.0
 
 
+_NOTHING = Passed()
+
+
 class Fitting:
     """All that training changes, and so all that a checkpoint has to hold."""
 
@@ -110,7 +113,7 @@ class Fitting:
         self.optimizer = build_optimizer(spec.optimizer, network.parameters())
         self.best = BestEpoch(spec.training.early_stopping)
         self.reports: list[EpochReport] = []
-        self.passed = Passed()
+        self.passed = _NOTHING
         """Of the epoch after the last report."""
 
     def state_dict(self) -> dict[str, Any]:
@@ -162,7 +165,7 @@ def fit(
         for passed in run_epoch(model, objective, spec.task, work, team, optimizer, fitting.passed):
             fitting.passed = passed
             pause()
-        fitted, fitting.passed = fitting.passed, Passed()
+        fitted, fitting.passed = fitting.passed, _NOTHING
         with torch.no_grad():
             *_, checked = run_epoch(network, objective, spec.task, slabs(validation, held_out.full()), team)
             penalty = objective.penalty(network).item()
@@ -189,7 +192,7 @@ def run_epoch(
     work: Iterable[Slab],
     team: Team,
     optimizer: torch.optim.Optimizer | None = None,
-    passed: Passed = Passed(),
+    passed: Passed = _NOTHING,
 ) -> Iterator[Passed]:
     """Pass on over a part, stepping after each update if there is an optimizer; tell how far it has come, now and then.
 

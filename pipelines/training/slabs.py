@@ -69,6 +69,13 @@ def _gathered(part: Part, waiting: list[tuple[Tensor, int, bool]]) -> Slab:
 
 
 def _taken(features: Tensor, order: Tensor) -> Tensor:
-    """Images come with their channels last in memory, which convolutions and pooling want (the shape stays)."""
+    """Images come with their channels last in memory, which convolutions and pooling want; their shape stays.
+
+    The strides say so even where there is one channel and both orders are the same: layers look at them.
+    """
     taken = features[order]
-    return taken.contiguous(memory_format=torch.channels_last) if taken.dim() == 4 else taken
+    if taken.dim() != 4:
+        return taken
+    _, channels, height, width = taken.shape
+    strides = (height * width * channels, 1, width * channels, channels)
+    return taken.contiguous(memory_format=torch.channels_last).as_strided(taken.shape, strides)
