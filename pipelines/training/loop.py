@@ -159,27 +159,29 @@ def fit(
     for epoch in range(len(fitting.reports) + 1, spec.training.epochs + 1):
         if best.should_stop:
             return
+        started = time.perf_counter() - fitting.passed.seconds
         full = isinstance(spec.optimizer, GradientDescent)
         updates = batches.full() if full else batches.stochastic(spec.seed, epoch)
         work = slabs(train, islice(updates, fitting.passed.updates, None))
         for passed in run_epoch(model, objective, spec.task, work, team, optimizer, fitting.passed):
             fitting.passed = passed
             pause()
-        fitted, fitting.passed = fitting.passed, _NOTHING
+        fitted = measure(spec.task, team.total(torch.as_tensor(fitting.passed.sums)), target_deviation)
+        seconds, fitting.passed = time.perf_counter() - started, _NOTHING
         with torch.no_grad():
-            *_, checked = run_epoch(network, objective, spec.task, slabs(validation, held_out.full()), team)
+            *_, passed = run_epoch(network, objective, spec.task, slabs(validation, held_out.full()), team)
             penalty = objective.penalty(network).item()
-        measured = measure(spec.task, team.total(torch.as_tensor(checked.sums)), target_deviation)
+        checked = measure(spec.task, team.total(torch.as_tensor(passed.sums)), target_deviation)
         fitting.reports.append(
             EpochReport(
                 epoch=epoch,
-                train=measure(spec.task, team.total(torch.as_tensor(fitted.sums)), target_deviation),
-                validation=measured,
+                train=fitted,
+                validation=checked,
                 penalty=penalty,
                 learning_rate=optimizer.param_groups[0]["lr"],
-                seconds=fitted.seconds,
-                rows_per_second=len(train.targets) / fitted.seconds,
-                best=best.observe(measured.loss, network),
+                seconds=seconds,
+                rows_per_second=len(train.targets) / seconds,
+                best=best.observe(checked.loss, network),
             )
         )
         yield fitting.reports[-1]
