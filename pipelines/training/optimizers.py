@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from pipelines.spec.optimizer import Adagrad, Adam, GradientDescent, Optimizer, Sgd
+from pipelines.training.lean_adam import LeanAdam
 
 
 def build_optimizer(optimizer: Optimizer, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -26,6 +27,6 @@ def build_optimizer(optimizer: Optimizer, parameters: Iterable[nn.Parameter]) ->
         case Adagrad():
             return torch.optim.Adagrad(parameters, lr=optimizer.learning_rate, eps=optimizer.epsilon)
         case Adam():
-            return torch.optim.Adam(
+            return LeanAdam(
                 parameters, lr=optimizer.learning_rate, betas=optimizer.betas, eps=optimizer.epsilon, fused=True
             )

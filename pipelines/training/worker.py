@@ -14,7 +14,7 @@ from pipelines.data.dataset import Dataset, Rows
 from pipelines.errors import TrainingError
 from pipelines.models.network import build_network
 from pipelines.spec.training_spec import TrainingSpec
-from pipelines.training.acceleration import num_threads
+from pipelines.training.acceleration import keep_freed_memory, num_threads
 from pipelines.training.checkpoints import NONE, Checkpoints
 from pipelines.training.loop import EpochReport, Fitting, fit
 from pipelines.training.slabs import Part
@@ -67,6 +67,7 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[Event]:
     Goes on after the last checkpoint; the reports of the epochs until then come first. TrainingError if the loss
     diverges.
     """
+    keep_freed_memory()
     torch.manual_seed(job.spec.seed)
     network = build_network(job.spec.model, job.train.features.shape[1:], job.num_outputs, job.spec.seed).to(device)
     train_part, validation_part = _resident(job.train, device), _resident(job.validation, device)
@@ -93,7 +94,9 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[Event]:
     if team.rank == 0:
         checkpoints.write(len(fitting.reports), fitting.state_dict)
     best_epoch = max(report.epoch for report in fitting.reports if report.best)
-    yield Trained({name: weight.cpu().contiguous().numpy() for name, weight in fitting.best.weights.items()}, best_epoch)
+    yield Trained(
+        {name: weight.cpu().contiguous().numpy() for name, weight in fitting.best.weights.items()}, best_epoch
+    )
 
 
 def _resume(fitting: Fitting, checkpoints: Checkpoints, team: Team, device: torch.device) -> None:

@@ -1,4 +1,4 @@
-"""From nothing to the first step of a one-worker job on a running local Ray: Drivetrain's launcher, a bare TorchTrainer.
+"""To the first step of a one-worker job on a running local Ray: Drivetrain's launcher beside a bare TorchTrainer.
 
     python -m tests.benchmarks.training.starting WORKPLACE RESULT REPETITIONS
 
