@@ -22,7 +22,7 @@ class Training(Section):
     epochs: int = Field(default=20, ge=1, le=1_000_000)
     """Passes over the training rows, at most."""
     batch_size: int = Field(default=32, ge=1, le=1_000_000)
-    """Rows an update, over all workers together: with more of them each takes fewer, and the learning rate still fits."""
+    """Rows an update, over all workers together: with more of them each takes fewer; the learning rate stays."""
     early_stopping: EarlyStopping | None = None
     """Off by default. The weights of the epoch with the lowest validation loss are kept either way."""
     retries: int = Field(default=3, ge=0, le=100)

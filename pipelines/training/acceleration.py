@@ -7,6 +7,7 @@ on the same kind of machine computes the same bits.
 import ctypes
 import logging
 from contextlib import suppress
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,9 @@ def accelerated(network: nn.Module, spec: TrainingSpec, features: Tensor) -> nn.
     """The network as training runs it, on the same weights; `features` are the training rows (N, *row)."""
     bf16 = uses_bf16(spec.compute, network, features)
     _log.info("training in %s%s", "bf16" if bf16 else "fp32", ", compiled" if spec.compute.compile else "")
-    model: nn.Module = torch.compile(network) if spec.compute.compile else network
+    model = network
+    if spec.compute.compile:
+        model = cast(nn.Module, torch.compile(network))
     return MixedPrecision(model) if bf16 else model
 
 
@@ -109,6 +112,6 @@ def keep_freed_memory() -> None:
 
 def _multiplies_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
     return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16", "bf16"))

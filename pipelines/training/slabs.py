@@ -64,7 +64,7 @@ def _gathered(part: Part, waiting: list[tuple[Tensor, int, bool]]) -> Slab:
     order = torch.cat([rows for rows, _, _ in waiting]).to(part.targets.device, non_blocking=True)
     sizes = [len(rows) for rows, _, _ in waiting]
     targets = part.targets[order]
-    pieces = zip(_taken(part.features, order).split(sizes), targets.split(sizes), waiting, strict=True)
+    pieces = zip(torch.split(_taken(part.features, order), sizes), torch.split(targets, sizes), waiting, strict=True)
     return Slab([Chunk(x, y, num_rows, last) for x, y, (_, num_rows, last) in pieces], targets)
 
 

@@ -57,7 +57,7 @@ def one_step(config: dict[str, Any]) -> None:
     model = ray.train.torch.prepare_model(network)
     optimizer = torch.optim.Adam(model.parameters(), lr=job.spec.optimizer.learning_rate)
     features, targets = torch.tensor(job.train.features), torch.tensor(job.train.targets)
-    torch.nn.functional.cross_entropy(model(features), targets).backward()
+    torch.autograd.backward(torch.nn.functional.cross_entropy(model(features), targets))
     optimizer.step()
     Path(config["mark"]).write_text(repr(time.time()))
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tests.benchmarks.training.peers.task import Array, Learned, Task, main
 
 
-class Stopwatch(keras.callbacks.Callback):
+class Stopwatch(keras.callbacks.Callback):  # type: ignore[misc] # Keras lives in an environment of its own
     """Seconds of each epoch."""
 
     def __init__(self) -> None:
