@@ -17,7 +17,7 @@ from pipelines.evaluation.model_card import write_model_card
 from pipelines.evaluation.plots import draw_plots
 from pipelines.export.graph import Predictor, build_predictor, contract, export_onnx, predict
 from pipelines.home import checkpoints_folder, mlflow_client, tracking_uri
-from pipelines.models.network import build_network
+from pipelines.models.network import build_network, takes_any_length
 from pipelines.outages import outlast
 from pipelines.registry.manifest import Manifest
 from pipelines.registry.model_registry import VARIANT_TAG, ModelRegistry
@@ -93,7 +93,8 @@ def run_pipeline_in(run: Run, spec: TrainingSpec, watcher: Watcher, retries: int
 def _load(spec: TrainingSpec, watcher: Watcher) -> tuple[Dataset, nn.Module]:
     watcher.stage("loading data")
     dataset = load_dataset(spec)
-    return dataset, build_network(spec.model, dataset.row_shape, dataset.num_outputs, spec.seed)
+    shape, outputs, one_logit = dataset.row_shape, dataset.num_outputs, spec.one_logit
+    return dataset, build_network(spec.model, shape, outputs, spec.seed, one_logit=one_logit)
 
 
 def _carry_out(
@@ -118,7 +119,7 @@ def _carry_out(
 
     watcher.stage("exporting and registering")
     draft = Draft(
-        manifest=_manifest(spec, dataset, run, served),
+        manifest=_manifest(spec, dataset, run, served, takes_any_length(network)),
         graph=served.graph,
         weights=trained.weights,
         spec_yaml=dump_spec(spec),
@@ -190,8 +191,8 @@ def _record_results(run: Run, trained: Trained, served: Candidate, plots: list[P
         run.log_artifact(plot, "plots")
 
 
-def _manifest(spec: TrainingSpec, dataset: Dataset, run: Run, served: Candidate) -> Manifest:
-    inputs, outputs = contract(dataset)
+def _manifest(spec: TrainingSpec, dataset: Dataset, run: Run, served: Candidate, any_length: bool) -> Manifest:
+    inputs, outputs = contract(dataset, any_length)
     return Manifest(
         model=spec.name,
         task=dataset.task,

@@ -1,10 +1,12 @@
 """The training loop: plain torch, one screen. Where it runs and who watches is nothing it knows."""
 
 import copy
+import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +18,8 @@ from pipelines.spec.training import EarlyStopping
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.batches import Batches, Update
 from pipelines.training.objective import Objective
-from pipelines.training.optimizers import build_optimizer
+from pipelines.training.optimizers import build_optimizer, clip
+from pipelines.training.schedules import LearningRate
 from pipelines.training.tally import Measures, measure, tally
 from pipelines.training.team import Team
 
@@ -99,16 +102,23 @@ class Fitting:
     """All that an epoch changes, and so all that a checkpoint has to hold."""
 
     def __init__(self, network: nn.Module, spec: TrainingSpec) -> None:
-        self.network = network
+        self.network, self._rule = network, spec.optimizer
         self.optimizer = build_optimizer(spec.optimizer, network.parameters())
+        self.learning_rate = LearningRate(spec, self.optimizer)
         self.best = BestEpoch(spec.training.early_stopping)
         self.reports: list[EpochReport] = []
+
+    def before_update(self, epoch: int, updates: int, update: int) -> None:
+        """What comes between the gradient and the update number `update`, from 0, of an epoch."""
+        self.learning_rate.before_update(epoch, update, updates)
+        clip(self._rule, self.network)
 
     def state_dict(self) -> dict[str, Any]:
         """What to give `load_state_dict` to go on from here."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "learning_rate": self.learning_rate.state_dict(),
             "best": self.best.state_dict(),
             "reports": self.reports,
             "random": torch.get_rng_state(),
@@ -118,16 +128,23 @@ class Fitting:
         """Go on from a state, which from now on is this fitting's own."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.learning_rate.load_state_dict(state["learning_rate"])
         self.best.load_state_dict(state["best"])
         self.reports = state["reports"]
         torch.set_rng_state(state["random"])
 
 
 def fit(
-    fitting: Fitting, spec: TrainingSpec, train: Part, validation: Part, target_deviation: float, team: Team
+    fitting: Fitting,
+    spec: TrainingSpec,
+    train: Part,
+    validation: Part,
+    target_deviation: float,
+    team: Team,
+    class_weights: Sequence[float] | None = None,
 ) -> Iterator[EpochReport]:
     """Train on from the last epoch that `fitting` has seen, an epoch at a time, to the end."""
-    objective = Objective(spec.loss, spec.regularization)
+    objective = Objective(spec.loss, spec.regularization, _on_device(class_weights, fitting.network))
     network, optimizer, best = fitting.network, fitting.optimizer, fitting.best
     model = team.wrap(network)
     batches = Batches(len(train.targets), spec.training.batch_size, team.rank, team.size)
@@ -138,12 +155,15 @@ def fit(
         started = time.perf_counter()
         full = isinstance(spec.optimizer, GradientDescent)
         updates = batches.full() if full else batches.stochastic(spec.seed, epoch)
-        fitted = run_epoch(model, objective, spec.task, train, updates, team, optimizer)
+        count = 1 if full else math.ceil(len(train.targets) / spec.training.batch_size)
+        before_update = partial(fitting.before_update, epoch, count)
+        fitted = run_epoch(model, objective, spec.task, train, updates, team, optimizer, before_update)
         seconds = time.perf_counter() - started
         with torch.no_grad():
             checked = run_epoch(network, objective, spec.task, validation, held_out.full(), team)
             penalty = objective.penalty(network).item()
         measured = measure(spec.task, checked, target_deviation)
+        fitting.learning_rate.after_epoch(measured.loss)
         fitting.reports.append(
             EpochReport(
                 epoch=epoch,
@@ -167,12 +187,13 @@ def run_epoch(
     updates: Iterable[Update],
     team: Team,
     optimizer: torch.optim.Optimizer | None = None,
+    before_update: Callable[[int], None] = lambda _: None,
 ) -> Tensor:
     """Pass over a part, stepping after each update if there is an optimizer; return the sums over all workers' rows."""
     model.train(optimizer is not None)
     device = part.targets.device
     sums = torch.zeros((), dtype=torch.float64, device=device)
-    for update in updates:
+    for at, update in enumerate(updates):
         for number, rows in enumerate(update.chunks, start=1):
             chunk, last = rows.to(device), number == len(update.chunks)
             with nullcontext() if last or optimizer is None else team.local(model):
@@ -184,6 +205,12 @@ def run_epoch(
                     loss = losses.sum() * (team.size / update.num_rows)
                     torch.autograd.backward(loss + objective.penalty(model) if last else loss)
         if optimizer is not None:
+            before_update(at)
             optimizer.step()
             optimizer.zero_grad()
     return team.total(sums)
+
+
+def _on_device(class_weights: Sequence[float] | None, network: nn.Module) -> Tensor | None:
+    weights = next(network.parameters())
+    return None if class_weights is None else torch.tensor(class_weights, dtype=weights.dtype, device=weights.device)

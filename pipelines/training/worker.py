@@ -16,6 +16,7 @@ from pipelines.models.network import build_network
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.checkpoints import Checkpoints
 from pipelines.training.loop import EpochReport, Fitting, Part, fit
+from pipelines.training.objective import class_weights
 from pipelines.training.team import DistributedTeam, Solo, Team
 
 
@@ -29,6 +30,8 @@ class Job:
     num_outputs: int
     target_deviation: float
     """Of the target in its own units; 1 for classes."""
+    class_weights: tuple[float, ...] | None
+    """Of each class in the loss; None where all weigh the same."""
     checkpoints: Path | None
     """Folder that the workers, wherever they run, keep checkpoints in and go on from; None for neither."""
 
@@ -55,6 +58,7 @@ def make_job(spec: TrainingSpec, dataset: Dataset, checkpoints: Path | None = No
         validation=_scaled(dataset, dataset.validation),
         num_outputs=dataset.num_outputs,
         target_deviation=float(dataset.target.deviation[0]),
+        class_weights=class_weights(spec.loss, dataset.labels, _rows_of_classes(dataset)),
         checkpoints=checkpoints and checkpoints / dataset.digest,
     )
 
@@ -67,13 +71,15 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[Event]:
     """
     torch.set_num_threads(job.spec.compute.cpus_per_worker)
     torch.manual_seed(job.spec.seed)
-    network = build_network(job.spec.model, job.train.features.shape[1:], job.num_outputs, job.spec.seed).to(device)
+    row_shape, one_logit = job.train.features.shape[1:], job.spec.one_logit
+    network = build_network(job.spec.model, row_shape, job.num_outputs, job.spec.seed, one_logit=one_logit).to(device)
     train_part, validation_part = _resident(job.train, device), _resident(job.validation, device)
     fitting, checkpoints = Fitting(network, job.spec), Checkpoints(job.checkpoints)
     _resume(fitting, checkpoints, team, device)
     for report in fitting.reports.copy():  # no `yield from`: Ray sends values into the generators that it streams
         yield report
-    for report in fit(fitting, job.spec, train_part, validation_part, job.target_deviation, team):
+    epochs = fit(fitting, job.spec, train_part, validation_part, job.target_deviation, team, job.class_weights)
+    for report in epochs:
         if not math.isfinite(report.train.loss + report.validation.loss):
             raise TrainingError(
                 f"the loss is no longer finite in epoch {report.epoch}: try a smaller optimizer.learning_rate "
@@ -120,6 +126,14 @@ def train_rank(config: dict[str, Any]) -> None:
     for event in train(get(config["job"]), team, get_device()):
         if team.rank == 0:
             config["events"].put(event)
+
+
+def _rows_of_classes(dataset: Dataset) -> list[int]:
+    """Training rows of each class; empty for quantities."""
+    if not dataset.labels:
+        return []
+    counts: list[int] = np.bincount(dataset.train.targets.astype(np.int64), minlength=len(dataset.labels)).tolist()
+    return counts
 
 
 def _scaled(dataset: Dataset, rows: Rows) -> Rows:

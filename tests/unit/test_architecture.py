@@ -66,7 +66,7 @@ def test_ray_stays_at_the_edge_of_the_pipeline() -> None:
 
 
 def test_the_loop_names_no_framework_but_torch() -> None:
-    for module in ("loop", "batches", "checkpoints", "objective", "optimizers", "tally", "team"):
+    for module in ("loop", "batches", "checkpoints", "objective", "optimizers", "schedules", "tally", "team"):
         path = ROOT / f"pipelines/training/{module}.py"
         foreign = roots(path) - sys.stdlib_module_names - {"pipelines"}
         assert foreign <= {"torch"}, name_of(path)
@@ -78,7 +78,7 @@ def test_the_loop_names_no_framework_but_torch() -> None:
         ("data", {"data", "errors", "spec", "home"}),
         ("models", {"models", "errors", "spec"}),
         ("training", {"training", "data", "models", "errors", "spec", "home"}),
-        ("export", {"export", "data", "registry"}),
+        ("export", {"export", "data", "models", "registry"}),
         ("evaluation", {"evaluation", "data", "registry", "spec", "training"}),
         ("registry", {"registry", "errors", "outages"}),
     ],
