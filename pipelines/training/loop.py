@@ -26,10 +26,18 @@ from pipelines.training.team import Team
 
 @dataclass(frozen=True)
 class Part:
-    """Rows that stay on the device: scaled features (N, *row), targets (N,)."""
+    """Rows that stay on the device: scaled features (N, *row) or tokens (N, T), targets (N,) or forecasts (N, H, V)."""
 
     features: Tensor
     targets: Tensor
+    lengths: Tensor | None = None
+    """Steps (N,) that count of each row of a padded series, on the CPU; None where all do."""
+
+    def inputs(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """What a network takes of these rows."""
+        if self.lengths is None:
+            return (self.features[rows],)
+        return self.features[rows], self.lengths[rows.to(self.lengths.device)]
 
 
 @dataclass(frozen=True)
@@ -197,7 +205,7 @@ def run_epoch(
         for number, rows in enumerate(update.chunks, start=1):
             chunk, last = rows.to(device), number == len(update.chunks)
             with nullcontext() if last or optimizer is None else team.local(model):
-                outputs, targets = model(part.features[chunk]), part.targets[chunk]
+                outputs, targets = model(*part.inputs(chunk)), part.targets[chunk]
                 losses = objective.per_row(outputs, targets)
                 sums = sums + tally(task, outputs.detach(), targets, losses.detach())
                 if optimizer is not None:

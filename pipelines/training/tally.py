@@ -18,13 +18,18 @@ class Measures:
 
 
 def tally(task: Task, outputs: Tensor, targets: Tensor, losses: Tensor) -> Tensor:
-    """Sums over the rows of a batch, in float64: outputs (B, K), targets (B,), losses (B,) → (S,)."""
+    """Sums over the rows of a batch, in float64: outputs (B, C) and targets (B,), losses (B,) → (S,).
+
+    Forecasts (B, *) have as many targets; a row counts with the mean over its values.
+    """
     rows = torch.full_like(losses, 1, dtype=torch.float64)
     if task == "classification":
         columns = [rows, losses, outputs.argmax(dim=1) == targets]
     else:
-        errors = outputs[:, 0] - targets
-        columns = [rows, losses, errors.abs(), errors.square(), targets, targets.square()]
+        wanted = targets.view_as(outputs).flatten(1)
+        errors = outputs.flatten(1) - wanted
+        each = (errors.abs(), errors.square(), wanted, wanted.square())
+        columns = [rows, losses, *(value.mean(dim=1) for value in each)]
     return torch.stack([column.double() for column in columns]).sum(dim=1)
 
 

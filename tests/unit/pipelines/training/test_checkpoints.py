@@ -33,6 +33,15 @@ JOBS: dict[str, dict[str, Any]] = {
     "momentum": {"optimizer": {"name": "sgd", "learning_rate": 0.05, "momentum": 0.9}},
     "adagrad": {"optimizer": {"name": "adagrad"}},
     "descent": {"optimizer": {"name": "gd"}},
+    "decay, cosine, clipping": {
+        "optimizer": {"name": "adamw", "clip_norm": 0.5},
+        "schedule": {"name": "cosine", "warmup_epochs": 1.5},
+    },
+    "plateau": {
+        "optimizer": {"name": "rmsprop"},
+        "schedule": {"name": "reduce_on_plateau", "patience": 1, "min_delta": 0.1},
+    },
+    "dropout, batch norm": {"model": {"family": "mlp", "hidden": [8], "norm": "batch", "dropout": 0.3}},
     "convolution": {
         "data": {"source": "sklearn", "dataset": "iris", "shape": [1, 2, 2]},
         "model": {"family": "cnn", "channels": [4], "hidden": []},
@@ -66,6 +75,7 @@ def carried_out(job: Job) -> tuple[list[EpochReport], Trained]:
 
 def leave_checkpoint(job: Job, epoch: int) -> None:
     """What a worker that is lost after an epoch leaves behind."""
+    torch.manual_seed(job.spec.seed)
     network = build_network(job.spec.model, job.train.features.shape[1:], job.num_outputs, job.spec.seed)
     train_part, validation_part = (
         Part(torch.from_numpy(rows.features), torch.from_numpy(rows.targets)) for rows in (job.train, job.validation)

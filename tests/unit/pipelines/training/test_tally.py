@@ -61,3 +61,12 @@ def test_a_target_that_never_varies_has_no_r2() -> None:
     measured = measure("regression", tally("regression", torch.zeros(4, 1), constant, constant), 1.0)
     assert measured.metrics == {"mae": 1.0, "r2": 0.0}
     assert np.isfinite(measured.loss)
+
+
+def test_a_forecast_is_measured_over_its_steps_and_variables() -> None:
+    predicted, wanted = torch.randn(50, 3, 2, generator=GENERATOR), torch.randn(50, 3, 2, generator=GENERATOR) + 1
+    measured = measure("regression", tally("regression", predicted, wanted, LOSSES), 2.0)
+    assert measured.metrics == {
+        "mae": pytest.approx(2 * mean_absolute_error(wanted.flatten(), predicted.flatten()), rel=1e-5),
+        "r2": pytest.approx(r2_score(wanted.flatten(), predicted.flatten()), rel=1e-5),
+    }
