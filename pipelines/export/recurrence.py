@@ -102,7 +102,7 @@ def _to_onnx(
 ) -> tuple[FLOAT, FLOAT]:
     x_TBF = op.Transpose(x, perm=[1, 0, 2])
     steps = None if lengths is None else op.Cast(lengths, to=_INT32)
-    options = {"hidden_size": hidden_size, "direction": "bidirectional" if bidirectional else "forward"}
+    options: dict[str, Any] = {"hidden_size": hidden_size, "direction": "bidirectional" if bidirectional else "forward"}
     match mode:
         case "LSTM":
             states, last, _ = op.LSTM(x_TBF, w, r, b, steps, **options)

@@ -77,6 +77,7 @@ class ConvolutionBlock(nn.Module):
         if self.size > 1:
             y = self.pool(padded(y, after_B, -torch.inf))
             after_B = None if after_B is None else (after_B + self.size - 1) // self.size
+            y = padded(y, after_B)  # an infinity would be NaN in the gradient of some activations
         return cast("Tensor", self.dropout(y)), after_B
 
 

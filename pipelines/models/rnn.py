@@ -1,6 +1,6 @@
 """Recurrent network: series (B, T, F), or tokens (B, T), of any length → (B, outputs)."""
 
-from typing import cast
+from typing import Any, cast
 
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
@@ -53,7 +53,7 @@ class RecurrentNetwork(nn.Module):
 def build_rnn(model: Rnn, row: RowShape, answer: Answer) -> RecurrentNetwork:
     """A network of the spec's cell and depth. Raises DataError unless a row is (time, features), or tokens."""
     embedding, features = embedding_of(row, model.embedding_size, "[time, features] for model.family rnn")
-    options = {
+    options: dict[str, Any] = {
         "input_size": features,
         "hidden_size": model.hidden_size,
         "num_layers": model.layers,
