@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pipelines.data.dataset import Dataset
 from pipelines.data.scaling import Scaling
 from pipelines.export.recurrence import OPSET, TRANSLATIONS, OnnxRecurrence
-from pipelines.models.network import takes_any_length
+from pipelines.models.network import example_steps
 from pipelines.models.rnn import Recurrence
 from pipelines.registry.manifest import Image
 from pipelines.registry.manifest import Tensor as TensorContract
@@ -133,12 +133,13 @@ def export_onnx(predictor: Predictor, row_shape: tuple[int, ...], *, with_length
         for name, child in list(module.named_children()):
             if isinstance(child, Recurrence):
                 setattr(module, name, OnnxRecurrence(child))
+    steps = example_steps(predictor.network)
+    example = (2, *row_shape) if steps == 0 else (2, steps, *row_shape[1:])  # what is 1 would be taken for fixed
     tokens = any(isinstance(module, nn.Embedding) for module in traced.modules())
-    # a batch of one would be taken for a constant
-    inputs = {INPUT: torch.zeros(2, *row_shape, dtype=torch.int64 if tokens else torch.float32)}
-    axes = {INPUT: {0: "batch", 1: "time"} if takes_any_length(predictor.network) else {0: "batch"}}
+    inputs = {INPUT: torch.zeros(example, dtype=torch.int64 if tokens else torch.float32)}
+    axes = {INPUT: {0: "batch", 1: "time"} if steps else {0: "batch"}}
     if with_lengths:
-        inputs[LENGTHS], axes[LENGTHS] = torch.full((2,), row_shape[0]), {0: "batch"}
+        inputs[LENGTHS], axes[LENGTHS] = torch.full((2,), steps), {0: "batch"}
     with _quiet():
         program = torch.onnx.export(
             traced,

@@ -33,10 +33,9 @@ class ConvolutionalNetwork(nn.Module):
 class SeriesNetwork(nn.Module):
     """A convolutional network over time; tokens are looked up first."""
 
-    def __init__(self, embedding: nn.Module, network: ConvolutionalNetwork) -> None:
+    def __init__(self, embedding: nn.Module, network: ConvolutionalNetwork, example_steps: int) -> None:
         super().__init__()
-        self.embedding, self.network = embedding, network
-        self.any_length = network.pooling is not None
+        self.embedding, self.network, self.example_steps = embedding, network, example_steps
 
     def forward(self, x: Tensor, lengths_B: Tensor | None = None) -> Tensor:
         """(B, T, F) or tokens (B, T), and the number of steps of each row, by default T → (B, outputs)."""
@@ -55,7 +54,9 @@ def build_cnn(model: Cnn, row: RowShape, answer: Answer) -> nn.Module:
     steps = row.shape[0]
     for block in model.stack:
         steps = math.ceil(_after_stride(steps, block) / block.pool)
-    return SeriesNetwork(embedding, _network(model, features, [steps], answer))
+    example = 3 * math.prod(block.stride * block.pool for block in model.stack)
+    any_length = model.global_pooling != "none"
+    return SeriesNetwork(embedding, _network(model, features, [steps], answer), example if any_length else 0)
 
 
 def _network(model: Cnn, channels: int, sides: list[int], answer: Answer) -> ConvolutionalNetwork:

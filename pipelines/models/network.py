@@ -39,4 +39,9 @@ def build_network(
 
 def takes_any_length(network: nn.Module) -> bool:
     """Whether series may be longer or shorter than the row it was built for, and their `lengths` (B,) be given too."""
-    return bool(getattr(network, "any_length", False))
+    return example_steps(network) > 0
+
+
+def example_steps(network: nn.Module) -> int:
+    """So many steps that no size inside the network is 1, which could be taken for fixed; 0 where the length is fixed."""
+    return int(getattr(network, "example_steps", 0))

@@ -35,7 +35,7 @@ class Recurrence(nn.Module):
 class RecurrentNetwork(nn.Module):
     """Tokens are looked up first; a linear head reads the last state."""
 
-    any_length = True
+    example_steps = 3
 
     def __init__(self, embedding: nn.Module, recurrent: Recurrence, width: int, answer: Answer) -> None:
         super().__init__()
