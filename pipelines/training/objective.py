@@ -1,6 +1,6 @@
 """What training minimises: the data term, averaged over rows, plus penalties on the weights."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -48,6 +48,23 @@ class Objective:
         if self.regularization.l2:
             total = total + self.regularization.l2 / 2 * torch.stack([w.square().sum() for w in weights]).sum()
         return total
+
+    def penalised(self, network: nn.Module) -> list[nn.Parameter]:
+        """The weights that penalties hold for; none where there is no penalty."""
+        if not (self.regularization.l1 or self.regularization.l2):
+            return []
+        return [parameter for parameter in network.parameters() if parameter.dim() > 1]
+
+    def add_penalty_gradient(self, penalised: Iterable[nn.Parameter]) -> None:
+        """Add λ₁ sign(w) + λ₂w to the gradients of weights: what a backward pass through `penalty` adds, without one."""
+        with torch.no_grad():
+            for weight in penalised:
+                if weight.grad is None:
+                    continue
+                if self.regularization.l1:
+                    weight.grad.add_(weight.sign(), alpha=self.regularization.l1)
+                if self.regularization.l2:
+                    weight.grad.add_(weight, alpha=self.regularization.l2)
 
     def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         loss = self.loss

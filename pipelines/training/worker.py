@@ -14,9 +14,11 @@ from pipelines.data.dataset import Dataset, Rows
 from pipelines.errors import TrainingError
 from pipelines.models.network import build_network
 from pipelines.spec.training_spec import TrainingSpec
-from pipelines.training.checkpoints import Checkpoints
-from pipelines.training.loop import EpochReport, Fitting, Part, fit
+from pipelines.training.acceleration import num_threads
+from pipelines.training.checkpoints import NONE, Checkpoints
+from pipelines.training.loop import EpochReport, Fitting, fit
 from pipelines.training.objective import class_weights
+from pipelines.training.slabs import Part
 from pipelines.training.team import DistributedTeam, Solo, Team
 
 
@@ -69,17 +71,23 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[Event]:
     Goes on after the last checkpoint; the reports of the epochs until then come first. TrainingError if the loss
     diverges.
     """
-    torch.set_num_threads(job.spec.compute.cpus_per_worker)
     torch.manual_seed(job.spec.seed)
     row_shape, one_logit = job.train.features.shape[1:], job.spec.one_logit
     network = build_network(job.spec.model, row_shape, job.num_outputs, job.spec.seed, one_logit=one_logit).to(device)
     train_part, validation_part = _resident(job.train, device), _resident(job.validation, device)
+    share = -(-min(job.spec.training.batch_size, len(job.train)) // team.size)
+    torch.set_num_threads(num_threads(job.spec.compute, network, train_part.features, share))
     fitting, checkpoints = Fitting(network, job.spec), Checkpoints(job.checkpoints)
     _resume(fitting, checkpoints, team, device)
     for report in fitting.reports.copy():  # no `yield from`: Ray sends values into the generators that it streams
         yield report
-    epochs = fit(fitting, job.spec, train_part, validation_part, job.target_deviation, team, job.class_weights)
-    for report in epochs:
+
+    def pause() -> None:
+        if team.size == 1:  # what has been summed up within an epoch is each worker's own
+            checkpoints.offer(len(fitting.reports), fitting.state_dict)
+
+    parts = train_part, validation_part
+    for report in fit(fitting, job.spec, *parts, job.target_deviation, team, job.class_weights, pause):
         if not math.isfinite(report.train.loss + report.validation.loss):
             raise TrainingError(
                 f"the loss is no longer finite in epoch {report.epoch}: try a smaller optimizer.learning_rate "
@@ -91,14 +99,14 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[Event]:
     if team.rank == 0:
         checkpoints.write(len(fitting.reports), fitting.state_dict)
     best_epoch = max(report.epoch for report in fitting.reports if report.best)
-    yield Trained({name: weight.cpu().numpy() for name, weight in fitting.best.weights.items()}, best_epoch)
+    yield Trained({name: weight.cpu().contiguous().numpy() for name, weight in fitting.best.weights.items()}, best_epoch)
 
 
 def _resume(fitting: Fitting, checkpoints: Checkpoints, team: Team, device: torch.device) -> None:
     """Bring every worker to the newest checkpoint that rank 0 sees."""
-    mine = checkpoints.newest() if team.rank == 0 else 0
+    mine = checkpoints.newest() if team.rank == 0 else 0  # the others add nothing to it
     epoch = int(team.total(torch.tensor(mine, dtype=torch.float64, device=device)))
-    if epoch == 0:
+    if epoch == NONE:
         return
     try:
         state = checkpoints.read(epoch)

@@ -14,8 +14,9 @@ import torch.distributed
 
 from pipelines.models.network import build_network
 from pipelines.spec.training_spec import TrainingSpec
-from pipelines.training.loop import Fitting, Part, fit
+from pipelines.training.loop import Fitting, fit
 from pipelines.training.objective import class_weights
+from pipelines.training.slabs import Part
 from pipelines.training.team import DistributedTeam, Solo, Team
 
 Result = dict[str, np.ndarray]

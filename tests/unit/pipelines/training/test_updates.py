@@ -17,7 +17,8 @@ from pipelines.spec.optimizer import GradientDescent
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
 from pipelines.training.batches import Batches
-from pipelines.training.loop import EpochReport, Fitting, Part, fit
+from pipelines.training.loop import EpochReport, Fitting, fit
+from pipelines.training.slabs import Part
 from pipelines.training.team import Solo
 from tests.unit.pipelines.training.textbook import (
     ACTIVATIONS,
