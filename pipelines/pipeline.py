@@ -12,6 +12,7 @@ from torch import nn
 
 from pipelines.data.dataset import Dataset
 from pipelines.data.loading import load_dataset
+from pipelines.evaluation.details import class_metrics, step_metrics
 from pipelines.evaluation.metrics import Evaluation, evaluate
 from pipelines.evaluation.model_card import write_model_card
 from pipelines.evaluation.plots import draw_plots
@@ -114,7 +115,7 @@ def _carry_out(
     predictor = build_predictor(network, dataset)
     served = _served(spec, dataset, predictor, run)
     plots = draw_plots(run.folder, reports, served.test, dataset.labels, dataset.target_name)
-    _record_results(run, trained, served, plots)
+    _record_results(run, dataset, trained, served, plots)
 
     watcher.stage("exporting and registering")
     draft = Draft(
@@ -179,13 +180,16 @@ def _served(spec: TrainingSpec, dataset: Dataset, predictor: Predictor, run: Run
     return served
 
 
-def _record_results(run: Run, trained: Trained, served: Candidate, plots: list[Path]) -> None:
+def _record_results(run: Run, dataset: Dataset, trained: Trained, served: Candidate, plots: list[Path]) -> None:
     """The figures of the weights that were kept; the epochs' own `val_` metrics end with the last epoch."""
     parts = {"best_val": served.validation, "test": served.test}
     final = {f"{part}_{name}": value for part, figures in parts.items() for name, value in figures.metrics.items()}
     if (check := served.check) is not None:
         final |= {f"val_{check.metric}_fp32": check.fp32_value, f"val_{check.metric}_{check.asked}": check.value}
-    run.log_metrics(final | {"best_epoch": float(trained.best_epoch)}, step=trained.best_epoch)
+    final |= class_metrics(served.test, dataset.labels) | {"best_epoch": float(trained.best_epoch)}
+    run.log_metrics(final, step=trained.best_epoch)
+    for step, errors in enumerate(step_metrics(served.test), start=1):
+        run.log_metrics(errors, step)
     for plot in plots:
         run.log_artifact(plot, "plots")
 

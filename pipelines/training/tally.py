@@ -14,17 +14,21 @@ class Measures:
 
     loss: float
     metrics: dict[str, float] = field(default_factory=dict)
-    """accuracy, or mae (in the target's units) and r2."""
+    """accuracy, or mae and rmse (in the target's units) and r2."""
 
 
 def tally(task: Task, outputs: Tensor, targets: Tensor, losses: Tensor) -> Tensor:
-    """Sums over the rows of a batch, in float64: outputs (B, K), targets (B,), losses (B,) → (S,)."""
+    """Sums over the rows of a batch, in float64: outputs (B, K), targets (B,), losses (B,) → (S,).
+
+    A single logit (B, 1) stands for the second of two classes. Forecasts have outputs and targets (B, H, V); a row's
+    errors are then averaged over its values.
+    """
     rows = torch.full_like(losses, 1, dtype=torch.float64)
     if task == "classification":
-        columns = [rows, losses, outputs.argmax(dim=1) == targets]
+        columns = [rows, losses, _predicted(outputs) == targets]
     else:
-        errors = outputs[:, 0] - targets
-        columns = [rows, losses, errors.abs(), errors.square(), targets, targets.square()]
+        errors = outputs.reshape(targets.shape) - targets
+        columns = [rows, losses, *map(_row_mean, (errors.abs(), errors.square(), targets, targets.square()))]
     return torch.stack([column.double() for column in columns]).sum(dim=1)
 
 
@@ -38,6 +42,17 @@ def measure(task: Task, sums: Tensor, target_deviation: float) -> Measures:
         return Measures(loss / rows, {"accuracy": rest[0] / rows})
     absolute, squared, target, target_squared = rest
     spread = target_squared - target**2 / rows
-    return Measures(
-        loss / rows, {"mae": absolute / rows * target_deviation, "r2": 1 - squared / spread if spread else 0.0}
-    )
+    figures = {
+        "mae": absolute / rows * target_deviation,
+        "rmse": (squared / rows) ** 0.5 * target_deviation,
+        "r2": 1 - squared / spread if spread else 0.0,
+    }
+    return Measures(loss / rows, figures)
+
+
+def _predicted(outputs: Tensor) -> Tensor:
+    return outputs.argmax(dim=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0
+
+
+def _row_mean(values: Tensor) -> Tensor:
+    return values if values.dim() == 1 else values.flatten(1).mean(dim=1)

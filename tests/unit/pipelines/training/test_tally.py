@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, mean_absolute_error, r2_score
+from sklearn.metrics import accuracy_score, mean_absolute_error, r2_score, root_mean_squared_error
 from torch import Tensor
 
 from pipelines.spec.objective import Task
@@ -34,6 +34,7 @@ def test_regression_in_the_targets_units(deviation: float) -> None:
     truth, predicted = QUANTITIES.numpy() * deviation + 5, PREDICTED[:, 0].numpy() * deviation + 5
     assert measured.metrics == {
         "mae": pytest.approx(mean_absolute_error(truth, predicted), rel=1e-5),
+        "rmse": pytest.approx(root_mean_squared_error(truth, predicted), rel=1e-5),
         "r2": pytest.approx(r2_score(truth, predicted), rel=1e-5),
     }
     assert measured.loss == pytest.approx(LOSSES.mean().item())
@@ -59,5 +60,23 @@ def test_sums_lose_no_small_term() -> None:
 def test_a_target_that_never_varies_has_no_r2() -> None:
     constant = torch.ones(4)
     measured = measure("regression", tally("regression", torch.zeros(4, 1), constant, constant), 1.0)
-    assert measured.metrics == {"mae": 1.0, "r2": 0.0}
+    assert measured.metrics == {"mae": 1.0, "rmse": 1.0, "r2": 0.0}
     assert np.isfinite(measured.loss)
+
+
+def test_one_logit_stands_for_the_second_of_two_classes() -> None:
+    sums = tally("classification", torch.tensor([[2.0], [-1.0], [0.5]]), torch.tensor([1, 0, 0]), torch.zeros(3))
+    assert measure("classification", sums, 1.0).metrics == {"accuracy": pytest.approx(2 / 3)}
+
+
+def test_a_forecasts_errors_are_averaged_over_its_values() -> None:
+    truth = torch.randn(20, 3, 2, generator=GENERATOR)
+    predicted = truth + 0.1 * torch.randn(20, 3, 2, generator=GENERATOR)
+    for outputs in (predicted, predicted.flatten(1)):
+        measured = measure("regression", tally("regression", outputs, truth, LOSSES[:20]), 1.0)
+        flat, guessed = truth.flatten().numpy(), predicted.flatten().numpy()
+        assert measured.metrics == {
+            "mae": pytest.approx(mean_absolute_error(flat, guessed), rel=1e-5),
+            "rmse": pytest.approx(root_mean_squared_error(flat, guessed), rel=1e-5),
+            "r2": pytest.approx(r2_score(flat, guessed), rel=1e-4),
+        }
