@@ -15,6 +15,7 @@ from pipelines.errors import TrainingError
 from pipelines.models.network import build_network
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.checkpoints import Checkpoints
+from pipelines.training.diagnosis import explain
 from pipelines.training.loop import EpochReport, Fitting, Part, fit
 from pipelines.training.team import DistributedTeam, Solo, Team
 
@@ -62,23 +63,20 @@ def make_job(spec: TrainingSpec, dataset: Dataset, checkpoints: Path | None = No
 def train(job: Job, team: Team, device: torch.device) -> Iterator[Event]:
     """Train to the end: a report an epoch, at last the best epoch's weights.
 
-    Goes on after the last checkpoint; the reports of the epochs until then come first. TrainingError if the loss
+    Goes on after the last checkpoint; the reports of the epochs until then come first. NonFiniteError if the loss
     diverges.
     """
     torch.set_num_threads(job.spec.compute.cpus_per_worker)
-    torch.manual_seed(job.spec.seed)
-    network = build_network(job.spec.model, job.train.features.shape[1:], job.num_outputs, job.spec.seed).to(device)
     train_part, validation_part = _resident(job.train, device), _resident(job.validation, device)
-    fitting, checkpoints = Fitting(network, job.spec), Checkpoints(job.checkpoints)
+    fitting, checkpoints = _begun(job, device), Checkpoints(job.checkpoints)
     _resume(fitting, checkpoints, team, device)
     for report in fitting.reports.copy():  # no `yield from`: Ray sends values into the generators that it streams
         yield report
     for report in fit(fitting, job.spec, train_part, validation_part, job.target_deviation, team):
         if not math.isfinite(report.train.loss + report.validation.loss):
-            raise TrainingError(
-                f"the loss is no longer finite in epoch {report.epoch}: try a smaller optimizer.learning_rate "
-                f"than {job.spec.optimizer.learning_rate:g}"
-            )
+            again = _begun(job, device)
+            _resume(again, checkpoints, team, device)
+            raise explain(again, job.spec, train_part, validation_part, report.epoch)
         if team.rank == 0:
             checkpoints.offer(report.epoch, fitting.state_dict)
         yield report
@@ -86,6 +84,13 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[Event]:
         checkpoints.write(len(fitting.reports), fitting.state_dict)
     best_epoch = max(report.epoch for report in fitting.reports if report.best)
     yield Trained({name: weight.cpu().numpy() for name, weight in fitting.best.weights.items()}, best_epoch)
+
+
+def _begun(job: Job, device: torch.device) -> Fitting:
+    """As training begins, random numbers included."""
+    torch.manual_seed(job.spec.seed)
+    network = build_network(job.spec.model, job.train.features.shape[1:], job.num_outputs, job.spec.seed).to(device)
+    return Fitting(network, job.spec)
 
 
 def _resume(fitting: Fitting, checkpoints: Checkpoints, team: Team, device: torch.device) -> None:
