@@ -37,6 +37,8 @@ from pipelines.variants import Candidate, choose_variant
 _log = logging.getLogger(__name__)
 
 VARIANT_REASON_TAG = "drivetrain.variant_reason"
+WARNING_TAG = "drivetrain.warning."
+"""With the kind of a warning: what was seen of it first."""
 
 
 class Watcher(Protocol):
@@ -47,6 +49,9 @@ class Watcher(Protocol):
 
     def epoch(self, report: EpochReport) -> None:
         """An epoch is over."""
+
+    def warning(self, text: str) -> None:
+        """The job goes on, but something about it looks wrong."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +158,10 @@ def _train(
         reports.append(event)
         run.log_metrics(event.metrics, step=event.epoch)
         watcher.epoch(event)
+        for kind, text in event.health.warnings:
+            told = f"epoch {event.epoch}: {text}"
+            run.set_tag(WARNING_TAG + kind, told)
+            watcher.warning(told)
     raise AssertionError("a launch that ends without weights raises")
 
 

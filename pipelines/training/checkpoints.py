@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from pipelines.training.health import Health
 from pipelines.training.loop import EpochReport
 from pipelines.training.tally import Measures
 
@@ -57,7 +58,7 @@ class Checkpoints:
         if content is None:
             raise FileNotFoundError(f"no whole checkpoint of epoch {epoch} in {self._folder}")
         self._last = epoch
-        with torch.serialization.safe_globals([EpochReport, Measures]):
+        with torch.serialization.safe_globals([EpochReport, Health, Measures]):
             state: State = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         return state
 

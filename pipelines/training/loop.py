@@ -15,6 +15,7 @@ from pipelines.spec.optimizer import GradientDescent
 from pipelines.spec.training import EarlyStopping
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.batches import Batches, Update
+from pipelines.training.health import Health
 from pipelines.training.objective import Objective
 from pipelines.training.optimizers import build_optimizer
 from pipelines.training.tally import Measures, measure, tally
@@ -41,6 +42,7 @@ class EpochReport:
     seconds: float
     rows_per_second: float
     best: bool
+    health: Health = Health()
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -57,6 +59,7 @@ class EpochReport:
                 "epoch_seconds": self.seconds,
                 "rows_per_second": self.rows_per_second,
             }
+            | self.health.metrics
         )
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from pipelines.models.network import build_network
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.checkpoints import Checkpoints
 from pipelines.training.diagnosis import explain
+from pipelines.training.health import Probe
 from pipelines.training.loop import EpochReport, Fitting, Part, fit
+from pipelines.training.objective import Objective
 from pipelines.training.team import DistributedTeam, Solo, Team
 
 
@@ -70,6 +72,7 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[Event]:
     train_part, validation_part = _resident(job.train, device), _resident(job.validation, device)
     fitting, checkpoints = _begun(job, device), Checkpoints(job.checkpoints)
     _resume(fitting, checkpoints, team, device)
+    probe = _probe(job, fitting, train_part)
     for report in fitting.reports.copy():  # no `yield from`: Ray sends values into the generators that it streams
         yield report
     for report in fit(fitting, job.spec, train_part, validation_part, job.target_deviation, team):
@@ -78,8 +81,10 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[Event]:
             _resume(again, checkpoints, team, device)
             raise explain(again, job.spec, train_part, validation_part, report.epoch)
         if team.rank == 0:
+            health = probe.look(report.train, report.validation, best=report.best)
+            fitting.reports[-1] = replace(report, health=health)
             checkpoints.offer(report.epoch, fitting.state_dict)
-        yield report
+        yield fitting.reports[-1]
     if team.rank == 0:
         checkpoints.write(len(fitting.reports), fitting.state_dict)
     best_epoch = max(report.epoch for report in fitting.reports if report.best)
@@ -91,6 +96,18 @@ def _begun(job: Job, device: torch.device) -> Fitting:
     torch.manual_seed(job.spec.seed)
     network = build_network(job.spec.model, job.train.features.shape[1:], job.num_outputs, job.spec.seed).to(device)
     return Fitting(network, job.spec)
+
+
+def _probe(job: Job, fitting: Fitting, train: Part) -> Probe:
+    return Probe(
+        network=fitting.network,
+        objective=Objective(job.spec.loss, job.spec.regularization),
+        features=train.features,
+        targets=train.targets,
+        batch_size=job.spec.training.batch_size,
+        validation_rows=len(job.validation),
+        told={kind for report in fitting.reports for kind, _ in report.health.warnings},
+    )
 
 
 def _resume(fitting: Fitting, checkpoints: Checkpoints, team: Team, device: torch.device) -> None:
@@ -124,6 +141,8 @@ def train_rank(config: dict[str, Any]) -> None:
     team = DistributedTeam()
     for event in train(get(config["job"]), team, get_device()):
         if team.rank == 0:
+            health = probe.look(report.train, report.validation, best=report.best)
+            fitting.reports[-1] = replace(report, health=health)
             config["events"].put(event)
 
 

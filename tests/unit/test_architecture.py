@@ -66,7 +66,7 @@ def test_ray_stays_at_the_edge_of_the_pipeline() -> None:
 
 
 def test_the_loop_names_no_framework_but_torch() -> None:
-    for module in ("loop", "batches", "checkpoints", "diagnosis", "objective", "optimizers", "tally", "team"):
+    for module in ("loop", "batches", "checkpoints", "diagnosis", "health", "objective", "optimizers", "tally", "team"):
         path = ROOT / f"pipelines/training/{module}.py"
         foreign = roots(path) - sys.stdlib_module_names - {"pipelines"}
         assert foreign <= {"torch"}, name_of(path)

@@ -34,6 +34,7 @@ EPOCH_METRICS: dict[str, Callable[[EpochReport], float]] = {
     "learning_rate": lambda report: report.learning_rate,
     "epoch_seconds": lambda report: report.seconds,
     "rows_per_second": lambda report: report.rows_per_second,
+    "gradient_norm": lambda report: report.metrics["gradient_norm"],
 }
 
 

@@ -115,3 +115,21 @@ def test_divergence_is_explained_from_the_last_checkpoint(tmp_path: Path) -> Non
     with pytest.raises(NonFiniteError) as again:
         list(train(make_job(spec, dataset, tmp_path), Solo(), torch.device("cpu")))
     assert again.value.args == caught.value.args
+
+
+def test_every_report_tells_the_gradient_norm_and_a_warning_once() -> None:
+    model = {"family": "mlp", "hidden": [8] * 12, "activation": "sigmoid"}
+    reports, _ = run(*prepared(IRIS, model=model))
+    assert all(report.metrics["gradient_norm"] > 0 for report in reports)
+    assert [kind for report in reports for kind, _ in report.health.warnings] == ["vanishing_gradients"]
+
+
+def test_a_resumed_job_does_not_warn_again(tmp_path: Path) -> None:
+    model = {"family": "mlp", "hidden": [8] * 12, "activation": "sigmoid"}
+    spec, dataset = prepared(IRIS, model=model)
+    longer, _ = prepared(IRIS, model=model, training={"epochs": 8})
+    events = [list(train(make_job(each, dataset, tmp_path), Solo(), torch.device("cpu"))) for each in (spec, longer)]
+    told = [[e.health.warnings for e in each if isinstance(e, EpochReport)] for each in events]
+    assert len(told[1]) == 8
+    assert told[1][:4] == told[0]
+    assert sum(map(bool, told[1])) == 1
