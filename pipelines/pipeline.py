@@ -31,6 +31,7 @@ from pipelines.tracking import Run, git_commit, open_run
 from pipelines.training.checkpoints import forget
 from pipelines.training.launcher import check_resources, launch, ray_session
 from pipelines.training.loop import EpochReport
+from pipelines.training.usage import Usage
 from pipelines.training.worker import Trained, make_job
 from pipelines.variants import Candidate, choose_variant
 
@@ -153,16 +154,31 @@ def _train(
 ) -> tuple[Trained, list[EpochReport]]:
     reports: list[EpochReport] = []
     for event in launch(make_job(spec, dataset, checkpoints_folder(run.run_id)), retries):
-        if isinstance(event, Trained):
-            return event, reports
-        reports.append(event)
-        run.log_metrics(event.metrics, step=event.epoch)
-        watcher.epoch(event)
-        for kind, text in event.health.warnings:
-            told = f"epoch {event.epoch}: {text}"
-            run.set_tag(WARNING_TAG + kind, told)
-            watcher.warning(told)
+        match event:
+            case Trained():
+                return event, reports
+            case Usage():
+                _record_usage(run, event, spec.compute.workers)
+            case EpochReport():
+                reports.append(event)
+                run.log_metrics(event.metrics, step=event.epoch)
+                watcher.epoch(event)
+                _warn(run, event, watcher)
     raise AssertionError("a launch that ends without weights raises")
+
+
+def _record_usage(run: Run, usage: Usage, workers: int) -> None:
+    """Under MLflow's own names for system metrics, with the worker's rank in them where there are several."""
+    place = "system/" if workers == 1 else f"system/worker_{usage.rank}/"
+    for sample in usage.samples:
+        run.log_sample({place + name: value for name, value in sample.figures.items()}, sample.time_ms)
+
+
+def _warn(run: Run, report: EpochReport, watcher: Watcher) -> None:
+    for kind, text in report.health.warnings:
+        told = f"epoch {report.epoch}: {text}"
+        run.set_tag(WARNING_TAG + kind, told)
+        watcher.warning(told)
 
 
 def _record_inputs(run: Run, spec: TrainingSpec, dataset: Dataset) -> None:

@@ -20,6 +20,7 @@ from pipelines.training.health import Probe
 from pipelines.training.loop import EpochReport, Fitting, Part, fit
 from pipelines.training.objective import Objective
 from pipelines.training.team import DistributedTeam, Solo, Team
+from pipelines.training.usage import Meter, Usage
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Trained:
     best_epoch: int
 
 
-Event = EpochReport | Trained
+Event = EpochReport | Usage | Trained
 
 
 def make_job(spec: TrainingSpec, dataset: Dataset, checkpoints: Path | None = None) -> Job:
@@ -62,7 +63,7 @@ def make_job(spec: TrainingSpec, dataset: Dataset, checkpoints: Path | None = No
     )
 
 
-def train(job: Job, team: Team, device: torch.device) -> Iterator[Event]:
+def train(job: Job, team: Team, device: torch.device) -> Iterator[EpochReport | Trained]:
     """Train to the end: a report an epoch, at last the best epoch's weights.
 
     Goes on after the last checkpoint; the reports of the epochs until then come first. NonFiniteError if the loss
@@ -123,13 +124,24 @@ def _resume(fitting: Fitting, checkpoints: Checkpoints, team: Team, device: torc
     fitting.load_state_dict(state)
 
 
+def metered(events: Iterator[EpochReport | Trained], rank: int) -> Iterator[Event]:
+    """The events of a worker, and what its machine was busy with: from the first epoch on, and once more at the end."""
+    with Meter() as meter:
+        now = True
+        for event in events:
+            if samples := meter.take(now=now or isinstance(event, Trained)):
+                yield Usage(rank, samples)
+            now = False
+            yield event
+
+
 class Worker:
     """One worker, for a Ray actor."""
 
     def run(self, job: Job) -> Iterator[Event]:
         """Train alone; the actor streams the events to whoever called."""
         device = torch.device("cuda" if job.spec.compute.gpus_per_worker else "cpu")
-        yield from train(job, Solo(), device)
+        yield from metered(train(job, Solo(), device), rank=0)
 
 
 def train_rank(config: dict[str, Any]) -> None:
@@ -139,10 +151,8 @@ def train_rank(config: dict[str, Any]) -> None:
     from ray.train.torch import get_device
 
     team = DistributedTeam()
-    for event in train(get(config["job"]), team, get_device()):
-        if team.rank == 0:
-            health = probe.look(report.train, report.validation, best=report.best)
-            fitting.reports[-1] = replace(report, health=health)
+    for event in metered(train(get(config["job"]), team, get_device()), team.rank):
+        if team.rank == 0 or isinstance(event, Usage):
             config["events"].put(event)
 
 
