@@ -11,7 +11,6 @@ from pipelines.evaluation.rate_plot import draw_rate_curve
 from pipelines.home import home
 from pipelines.models.network import build_network
 from pipelines.spec.training_spec import TrainingSpec
-from pipelines.training.loop import Part
 from pipelines.training.rate_finder import RateCurve, find_rate
 from pipelines.training.worker import make_job
 
@@ -34,8 +33,8 @@ def search_learning_rate(spec: TrainingSpec) -> RateSearch:
     device = torch.device("cuda" if spec.compute.gpus_per_worker and torch.cuda.is_available() else "cpu")
     network = build_network(spec.model, job.train.features.shape[1:], job.num_outputs, spec.seed).to(device)
     torch.manual_seed(spec.seed)
-    rows = Part(torch.from_numpy(job.train.features).to(device), torch.from_numpy(job.train.targets).to(device))
-    curve = find_rate(network, spec, rows)
+    features, targets = (torch.from_numpy(each).to(device) for each in (job.train.features, job.train.targets))
+    curve = find_rate(network, spec, features, targets)
     if not curve.rates:
         raise TrainingError("the loss is not finite at the lowest learning rate: look at the data")
     folder = home() / "learning-rates"

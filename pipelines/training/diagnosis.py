@@ -1,4 +1,4 @@
-"""Why a loss is no longer finite: what led there is run again with hooks, until the first bad value shows.
+"""Why a loss is no longer finite: what led there is run again under watch, until the first bad value shows.
 
 It runs only after such a loss was seen, so training itself pays for one look at the figures of an epoch.
 """
@@ -6,7 +6,6 @@ It runs only after such a loss was seen, so training itself pays for one look at
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,128 +15,139 @@ from pipelines.errors import NonFiniteError, TrainingError
 from pipelines.spec.optimizer import GradientDescent
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.batches import Batches
-from pipelines.training.loop import Fitting, Part, fit
+from pipelines.training.loop import EpochReport, Fitting, Part
 from pipelines.training.objective import Objective
-from pipelines.training.team import Solo
 
 _FAR = 1000.0
 """Scaled features beyond this many deviations are worth a look."""
+
+_NO_ROWS = torch.zeros(0, dtype=torch.int64)
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A training that went wrong: what it trained with, and the whole batches that all workers shared."""
+
+    spec: TrainingSpec
+    objective: Objective
+    train: Part
+    validation: Part
 
 
 @dataclass(frozen=True)
 class _Batch:
     """A batch as it went through the network."""
 
-    part: str
-    step: int
-    rows: Tensor
+    part: str = "training"
+    step: int = 0
+    rows: Tensor = _NO_ROWS
 
 
 class _FoundError(Exception):
-    """Leaves the loop at the first bad value."""
+    """Leaves the training at the first bad value."""
 
     def __init__(self, place: str, batch: _Batch) -> None:
         super().__init__(place, batch)
         self.place, self.batch = place, batch
 
 
-def explain(fitting: Fitting, spec: TrainingSpec, train: Part, validation: Part, epoch: int) -> TrainingError:
+def explain(suspect: Suspect, again: Fitting, epochs: Iterator[EpochReport], epoch: int) -> TrainingError:
     """What to raise for a loss of `epoch` that is not finite: NonFiniteError, if the bad value shows again.
 
-    `fitting` stands at some point before; it trains on from there, alone: the batches are those of all workers together.
+    `again` stands at some point before that; `epochs` trains it on, alone, when it is asked for the next report.
     """
+    watched = _Watched(again, suspect)
+    again.network = watched
     try:
-        with _watched(_Lookout(fitting, spec, train, validation)):
-            for report in fit(fitting, spec, train, validation, 1.0, Solo()):
-                if report.epoch >= epoch:
-                    break
+        with _hooks(watched):
+            any(report.epoch >= epoch for report in epochs)
     except _FoundError as found:
         batch = found.batch
-        features = (train if batch.part == "training" else validation).features[batch.rows]
-        advice = _advice(spec, features)
+        part = suspect.train if batch.part == "training" else suspect.validation
+        advice = _advice(suspect.spec, part.features[batch.rows])
         return NonFiniteError(epoch, batch.step, batch.part, tuple(batch.rows.tolist()), found.place, advice)
-    advice = _advice(spec, train.features[:0])
+    finally:
+        again.network = watched.network
+    advice = _advice(suspect.spec, suspect.train.features[:0])
     return TrainingError(f"the loss is no longer finite in epoch {epoch}, but was when that was repeated; try {advice}")
 
 
-class _Lookout:
-    """Follows the batches of a fitting through its network, and raises at the first value that is not finite."""
+class _Watched(nn.Module):
+    """A network that knows which batch it gets, and raises at the first value that is not finite."""
 
-    def __init__(self, fitting: Fitting, spec: TrainingSpec, train: Part, validation: Part) -> None:
+    def __init__(self, fitting: Fitting, suspect: Suspect) -> None:
+        super().__init__()
         self.network = fitting.network
-        self._fitting, self._spec = fitting, spec
-        self._train, self._validation = train, validation
-        self._objective = Objective(spec.loss, spec.regularization)
+        self._fitting, self._suspect = fitting, suspect
         self._pass = (0, False)
-        self._chunks: Iterator[Tensor] = iter(())
-        self._batch = self._trained = _Batch("training", 0, torch.zeros(0, dtype=torch.int64))
+        self._training_rows: Iterator[Tensor] = iter(())
+        self.batch = self._trained = _Batch()
 
-    def begin(self, network: nn.Module, arguments: tuple[Any, ...]) -> None:
-        """A batch comes to the network, whose weights are as the last update left them."""
-        this = (len(self._fitting.reports) + 1, network.training)
+    def forward(self, features: Tensor, *others: Tensor) -> Tensor:
+        """Look at the weights as the last update left them, then at the loss; hooks look in between and after."""
+        for name, parameter in self.network.named_parameters():
+            check(parameter, f"the weights {name} after the update", self._trained)
+        self.batch = self._next(len(features))
+        outputs: Tensor = self.network(features, *others)
+        check(outputs, "the output of the network", self.batch)
+        part = self._suspect.train if self.training else self._suspect.validation
+        if len(self.batch.rows) == len(features):
+            targets = part.targets[self.batch.rows.to(part.targets.device)]
+            check(self._suspect.objective.per_row(outputs.detach(), targets), "the loss", self.batch)
+        return outputs
+
+    def _next(self, num_rows: int) -> _Batch:
+        this = (len(self._fitting.reports) + 1, self.training)
         if this != self._pass:
-            self._pass, self._chunks = this, self._rows(*this)
-            self._batch = _Batch("training" if network.training else "validation", 0, self._batch.rows[:0])
-        for name, parameter in network.named_parameters():
-            self._check(parameter, f"the weights {name} after the update", self._trained)
-        rows = next(self._chunks, torch.arange(0)) if network.training else self._next_rows(len(arguments[0]))
-        self._batch = _Batch(self._batch.part, self._batch.step + 1, rows)
-        if network.training:
-            self._trained = self._batch
+            self._pass, self.batch = this, _Batch("training" if self.training else "validation")
+            self._training_rows = self._rows_of(this[0])
+        last = self.batch
+        if self.training:
+            self._trained = _Batch(last.part, last.step + 1, next(self._training_rows, _NO_ROWS))
+            return self._trained
+        start = int(last.rows[-1]) + 1 if len(last.rows) else 0  # validation rows come in their order
+        return _Batch(last.part, last.step + 1, torch.arange(start, start + num_rows))
 
-    def output(self, name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
-        """A hook for the layer of this name."""
-
-        def look(layer: nn.Module, _: tuple[Any, ...], output: Any) -> None:
-            first = output[0] if isinstance(output, tuple) else output
-            self._check(first, f"the output of layer {name} ({type(layer).__name__})", self._batch)
-
-        return look
-
-    def loss(self, network: nn.Module, _: tuple[Any, ...], outputs: Tensor) -> None:
-        """A hook for the network as a whole."""
-        self._check(outputs, "the output of the network", self._batch)
-        part = self._train if network.training else self._validation
-        losses = self._objective.per_row(outputs.detach(), part.targets[self._batch.rows.to(part.targets.device)])
-        self._check(losses, "the loss", self._batch)
-
-    def gradient(self, name: str) -> Callable[[Tensor], None]:
-        """A hook for the gradient of the weights of this name."""
-        return lambda gradient: self._check(gradient, f"the gradient of the weights {name}", self._batch)
-
-    def _check(self, values: Tensor, place: str, batch: _Batch) -> None:
-        if not torch.isfinite(values).all():
-            raise _FoundError(place, batch)
-
-    def _rows(self, epoch: int, training: bool) -> Iterator[Tensor]:
-        if not training:
-            return iter(())
-        batches = Batches(len(self._train.targets), self._spec.training.batch_size, rank=0, size=1)
-        full = isinstance(self._spec.optimizer, GradientDescent)
-        updates = batches.full() if full else batches.stochastic(self._spec.seed, epoch)
+    def _rows_of(self, epoch: int) -> Iterator[Tensor]:
+        spec = self._suspect.spec
+        batches = Batches(len(self._suspect.train.targets), spec.training.batch_size, rank=0, size=1)
+        full = isinstance(spec.optimizer, GradientDescent)
+        updates = batches.full() if full else batches.stochastic(spec.seed, epoch)
         return (chunk for update in updates for chunk in update.chunks)
 
-    def _next_rows(self, number: int) -> Tensor:
-        """Validation rows come in their order."""
-        start = int(self._batch.rows[-1]) + 1 if len(self._batch.rows) else 0
-        return torch.arange(start, start + number)
+
+def check(values: object, place: str, batch: _Batch) -> None:
+    """Raise _FoundError at a tensor with a value that is not finite."""
+    if isinstance(values, Tensor) and not torch.isfinite(values).all():
+        raise _FoundError(place, batch)
 
 
 @contextmanager
-def _watched(lookout: _Lookout) -> Iterator[None]:
-    network = lookout.network
-    handles: list[RemovableHandle] = [network.register_forward_pre_hook(lookout.begin)]
+def _hooks(watched: _Watched) -> Iterator[None]:
+    network = watched.network
+    handles: list[RemovableHandle] = []
     for name, layer in network.named_modules():
-        if name and not list(layer.children()):
-            handles.append(layer.register_forward_hook(lookout.output(name)))
-    handles.append(network.register_forward_hook(lookout.loss))
+        if not list(layer.children()):
+            handles.append(layer.register_forward_hook(_on_output(watched, name)))
     for name, parameter in network.named_parameters():
-        handles.append(parameter.register_hook(lookout.gradient(name)))
+        handles.append(parameter.register_hook(_on_gradient(watched, name)))
     try:
         yield
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _on_output(watched: _Watched, name: str) -> Callable[[nn.Module, object, object], None]:
+    def look(layer: nn.Module, _: object, output: object) -> None:
+        first = output[0] if isinstance(output, tuple) else output
+        check(first, f"the output of layer {name} ({type(layer).__name__})", watched.batch)
+
+    return look
+
+
+def _on_gradient(watched: _Watched, name: str) -> Callable[[Tensor], None]:
+    return lambda gradient: check(gradient, f"the gradient of the weights {name}", watched.batch)
 
 
 def _advice(spec: TrainingSpec, features: Tensor) -> str:

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from itertools import count, islice
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from pipelines.spec.optimizer import GradientDescent
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.batches import Batches, Update
-from pipelines.training.loop import Part, run_epoch
 from pipelines.training.objective import Objective
 from pipelines.training.optimizers import build_optimizer
-from pipelines.training.team import Solo
 
 LOWEST, HIGHEST = 1e-6, 10.0
 _UPDATES = 200
@@ -47,25 +46,49 @@ class RateCurve:
         return float(f"{self.rates[_SETTLING + steepest]:.2g}") if slopes[steepest] < 0 else None
 
 
-def find_rate(network: nn.Module, spec: TrainingSpec, train: Part) -> RateCurve:
-    """Run the test on a network with its first weights, which it spoils; the spec's own rate plays no part."""
+def find_rate(network: nn.Module, spec: TrainingSpec, features: Tensor, targets: Tensor) -> RateCurve:
+    """Run the test on a network with its first weights, which it spoils: features (N, *row), targets (N,).
+
+    The spec's own learning rate plays no part.
+    """
     objective = Objective(spec.loss, spec.regularization)
     optimizer = build_optimizer(spec.optimizer, network.parameters())
+    network.train()
     rates: list[float] = []
     losses: list[float] = []
     mean = 0.0
-    for number, update in enumerate(islice(_updates(spec, len(train.targets)), _UPDATES), start=1):
+    for number, update in enumerate(islice(_updates(spec, len(targets)), _UPDATES), start=1):
         rate = LOWEST * (HIGHEST / LOWEST) ** ((number - 1) / (_UPDATES - 1))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        rows, loss, *_ = run_epoch(network, objective, spec.task, train, [update], Solo(), optimizer).tolist()
-        mean = _SMOOTHING * mean + (1 - _SMOOTHING) * loss / rows
+        mean = _SMOOTHING * mean + (1 - _SMOOTHING) * _step(network, objective, optimizer, features, targets, update)
         smoothed = mean / (1 - _SMOOTHING**number)
         if not math.isfinite(smoothed) or smoothed > _GROWN * min(losses, default=math.inf):
             break
         rates.append(rate)
         losses.append(smoothed)
     return RateCurve(tuple(rates), tuple(losses))
+
+
+def _step(
+    network: nn.Module,
+    objective: Objective,
+    optimizer: torch.optim.Optimizer,
+    features: Tensor,
+    targets: Tensor,
+    update: Update,
+) -> float:
+    """The mean loss of the rows of an update, before it."""
+    optimizer.zero_grad()
+    total = 0.0
+    for number, chunk in enumerate(update.chunks, start=1):
+        rows = chunk.to(targets.device)
+        loss = objective.per_row(network(features[rows]), targets[rows]).sum() / update.num_rows
+        last = number == len(update.chunks)
+        torch.autograd.backward(loss + objective.penalty(network) if last else loss)
+        total += loss.item()
+    optimizer.step()
+    return total
 
 
 def _updates(spec: TrainingSpec, num_rows: int) -> Iterator[Update]:

@@ -15,7 +15,7 @@ from pipelines.errors import TrainingError
 from pipelines.models.network import build_network
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.checkpoints import Checkpoints
-from pipelines.training.diagnosis import explain
+from pipelines.training.diagnosis import Suspect, explain
 from pipelines.training.health import Probe
 from pipelines.training.loop import EpochReport, Fitting, Part, fit
 from pipelines.training.objective import Objective
@@ -70,17 +70,17 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[EpochReport | 
     diverges.
     """
     torch.set_num_threads(job.spec.compute.cpus_per_worker)
-    train_part, validation_part = _resident(job.train, device), _resident(job.validation, device)
-    fitting, checkpoints = _begun(job, device), Checkpoints(job.checkpoints)
-    _resume(fitting, checkpoints, team, device)
-    probe = _probe(job, fitting, train_part)
+    rows = _Rows(_resident(job.train, device), _resident(job.validation, device))
+    checkpoints = Checkpoints(job.checkpoints)
+    fitting = _resumed(job, checkpoints, team, device)
+    probe = _probe(job, fitting, rows.train)
     for report in fitting.reports.copy():  # no `yield from`: Ray sends values into the generators that it streams
         yield report
-    for report in fit(fitting, job.spec, train_part, validation_part, job.target_deviation, team):
+    for report in _epochs(job, fitting, rows, team):
         if not math.isfinite(report.train.loss + report.validation.loss):
-            again = _begun(job, device)
-            _resume(again, checkpoints, team, device)
-            raise explain(again, job.spec, train_part, validation_part, report.epoch)
+            again = _resumed(job, checkpoints, team, device)
+            suspect = Suspect(job.spec, _objective(job), rows.train, rows.validation)
+            raise explain(suspect, again, _epochs(job, again, rows, Solo()), report.epoch)
         if team.rank == 0:
             health = probe.look(report.train, report.validation, best=report.best)
             fitting.reports[-1] = replace(report, health=health)
@@ -92,17 +92,26 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[EpochReport | 
     yield Trained({name: weight.cpu().numpy() for name, weight in fitting.best.weights.items()}, best_epoch)
 
 
-def _begun(job: Job, device: torch.device) -> Fitting:
-    """As training begins, random numbers included."""
-    torch.manual_seed(job.spec.seed)
-    network = build_network(job.spec.model, job.train.features.shape[1:], job.num_outputs, job.spec.seed).to(device)
-    return Fitting(network, job.spec)
+@dataclass(frozen=True)
+class _Rows:
+    """On the device."""
+
+    train: Part
+    validation: Part
+
+
+def _epochs(job: Job, fitting: Fitting, rows: _Rows, team: Team) -> Iterator[EpochReport]:
+    return fit(fitting, job.spec, rows.train, rows.validation, job.target_deviation, team)
+
+
+def _objective(job: Job) -> Objective:
+    return Objective(job.spec.loss, job.spec.regularization)
 
 
 def _probe(job: Job, fitting: Fitting, train: Part) -> Probe:
     return Probe(
         network=fitting.network,
-        objective=Objective(job.spec.loss, job.spec.regularization),
+        objective=_objective(job),
         features=train.features,
         targets=train.targets,
         batch_size=job.spec.training.batch_size,
@@ -111,17 +120,21 @@ def _probe(job: Job, fitting: Fitting, train: Part) -> Probe:
     )
 
 
-def _resume(fitting: Fitting, checkpoints: Checkpoints, team: Team, device: torch.device) -> None:
-    """Bring every worker to the newest checkpoint that rank 0 sees."""
+def _resumed(job: Job, checkpoints: Checkpoints, team: Team, device: torch.device) -> Fitting:
+    """As training begins, or at the newest checkpoint that rank 0 sees, random numbers included."""
+    torch.manual_seed(job.spec.seed)
+    network = build_network(job.spec.model, job.train.features.shape[1:], job.num_outputs, job.spec.seed).to(device)
+    fitting = Fitting(network, job.spec)
     mine = checkpoints.newest() if team.rank == 0 else 0
     epoch = int(team.total(torch.tensor(mine, dtype=torch.float64, device=device)))
     if epoch == 0:
-        return
+        return fitting
     try:
         state = checkpoints.read(epoch)
     except FileNotFoundError as error:
         raise TrainingError(f"worker {team.rank}: {error}; do all nodes share DRIVETRAIN_HOME?") from error
     fitting.load_state_dict(state)
+    return fitting
 
 
 def metered(events: Iterator[EpochReport | Trained], rank: int) -> Iterator[Event]:

@@ -14,8 +14,9 @@ from pipelines.errors import NonFiniteError, TrainingError
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
 from pipelines.training.batches import Batches
-from pipelines.training.diagnosis import explain
+from pipelines.training.diagnosis import Suspect, explain
 from pipelines.training.loop import Fitting, Part, fit
+from pipelines.training.objective import Objective
 from pipelines.training.team import Solo
 
 ROWS, BATCH = 40, 8
@@ -48,6 +49,15 @@ def plain() -> nn.Sequential:
     return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
 
 
+def explained(
+    spec: TrainingSpec, network: nn.Module, epoch: int, train: Part = TRAIN, validation: Part = VALIDATION
+) -> TrainingError:
+    """What is found when a network trains from its beginning to an epoch whose loss is said not to be finite."""
+    suspect = Suspect(spec, Objective(spec.loss, spec.regularization), train, validation)
+    again = Fitting(network, spec)
+    return explain(suspect, again, fit(again, spec, train, validation, 1.0, Solo()), epoch)
+
+
 def diagnosed(
     spec: TrainingSpec,
     train: Part = TRAIN,
@@ -57,7 +67,7 @@ def diagnosed(
     """What is found after a training that has gone wrong indeed."""
     for report in fit(Fitting(network(), spec), spec, train, validation, 1.0, Solo()):
         if not math.isfinite(report.train.loss + report.validation.loss):
-            error = explain(Fitting(network(), spec), spec, train, validation, report.epoch)
+            error = explained(spec, network(), report.epoch, train, validation)
             assert isinstance(error, NonFiniteError)
             assert error.epoch == report.epoch
             return error
@@ -144,14 +154,14 @@ def test_without_standardisation_that_is_advised() -> None:
 
 def test_what_does_not_happen_again_is_said_plainly() -> None:
     spec = spec_of()
-    error = explain(Fitting(plain(), spec), spec, TRAIN, VALIDATION, 2)
+    error = explained(spec, plain(), 2)
     assert type(error) is TrainingError
     assert str(error).startswith("the loss is no longer finite in epoch 2, but was when that was repeated; try a ")
 
 
 def test_the_hooks_are_taken_away() -> None:
     spec, network = spec_of(), plain()
-    explain(Fitting(network, spec), spec, TRAIN, VALIDATION, 1)
+    explained(spec, network, 1)
     assert not any(layer._forward_hooks or layer._forward_pre_hooks for layer in network.modules())
 
 

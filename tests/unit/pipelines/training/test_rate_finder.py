@@ -37,7 +37,7 @@ def network_of(spec: TrainingSpec) -> nn.Module:
 
 
 def suggested(spec: TrainingSpec) -> float:
-    suggestion = find_rate(network_of(spec), spec, ROWS).suggestion
+    suggestion = find_rate(network_of(spec), spec, ROWS.features, ROWS.targets).suggestion
     assert suggestion is not None
     return suggestion
 
@@ -63,7 +63,7 @@ def test_training_with_the_suggestion_learns_faster_than_with_a_hundredth(name: 
 
 def test_the_rates_grow_evenly_from_the_lowest_and_end_when_the_loss_has_grown() -> None:
     spec = spec_of("sgd", [16])
-    curve = find_rate(network_of(spec), spec, ROWS)
+    curve = find_rate(network_of(spec), spec, ROWS.features, ROWS.targets)
     assert curve.rates[0] == LOWEST
     assert curve.rates[-1] < HIGHEST
     steps = np.diff(np.log(curve.rates))
@@ -74,7 +74,7 @@ def test_the_rates_grow_evenly_from_the_lowest_and_end_when_the_loss_has_grown()
 
 def test_the_same_spec_gives_the_same_curve() -> None:
     spec = spec_of("adam", [16], batch_size=7)
-    assert find_rate(network_of(spec), spec, ROWS) == find_rate(network_of(spec), spec, ROWS)
+    assert find_rate(network_of(spec), spec, ROWS.features, ROWS.targets) == find_rate(network_of(spec), spec, ROWS.features, ROWS.targets)
 
 
 def test_the_steepest_fall_is_suggested_to_two_digits() -> None:
