@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from pipelines.training.health import Health
 from pipelines.training.loop import EpochReport, Passed
 from pipelines.training.tally import Measures
 
@@ -61,7 +62,7 @@ class Checkpoints:
         if content is None:
             raise FileNotFoundError(f"no whole checkpoint of epoch {epoch} in {self._folder}")
         self._last = epoch
-        with torch.serialization.safe_globals([EpochReport, Measures, Passed]):
+        with torch.serialization.safe_globals([EpochReport, Health, Measures, Passed]):
             state: State = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         return state
 

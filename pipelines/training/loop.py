@@ -20,7 +20,8 @@ from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.acceleration import accelerated, lay_out
 from pipelines.training.batches import Batches
 from pipelines.training.gradients import gradients_of
-from pipelines.training.objective import Objective
+from pipelines.training.health import Health
+from pipelines.training.objective import Objective, build_objective
 from pipelines.training.optimizers import build_optimizer, clip
 from pipelines.training.schedules import LearningRate
 from pipelines.training.slabs import Part, Slab, slabs
@@ -40,6 +41,7 @@ class EpochReport:
     seconds: float
     rows_per_second: float
     best: bool
+    health: Health = Health()
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -56,6 +58,7 @@ class EpochReport:
                 "epoch_seconds": self.seconds,
                 "rows_per_second": self.rows_per_second,
             }
+            | self.health.metrics
         )
 
 
@@ -163,7 +166,7 @@ def fit(
 
     Calls `pause` now and then within an epoch, when `fitting` can be kept.
     """
-    objective = Objective(spec.loss, spec.regularization, _on_device(class_weights, fitting.network))
+    objective = build_objective(spec, class_weights, train.targets.device)
     network, optimizer, best = fitting.network, fitting.optimizer, fitting.best
     model = team.wrap(accelerated(network, spec, train.features))
     batches = Batches(len(train.targets), spec.training.batch_size, team.rank, team.size)
@@ -240,8 +243,3 @@ def run_epoch(
             sums = sums + tally(task, together, slab.targets, objective.per_row(together, slab.targets))
         if slab.chunks[-1].last:
             yield Passed(updates, sums, time.perf_counter() - started)
-
-
-def _on_device(class_weights: Sequence[float] | None, network: nn.Module) -> Tensor | None:
-    weights = next(network.parameters())
-    return None if class_weights is None else torch.tensor(class_weights, dtype=weights.dtype, device=weights.device)

@@ -17,6 +17,7 @@ from pipelines.spec.objective import (
     MeanSquaredError,
     Regularization,
 )
+from pipelines.spec.training_spec import TrainingSpec
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,12 @@ class Objective:
             case Huber():
                 errors = functional.huber_loss(outputs, targets.view_as(outputs), reduction="none", delta=loss.delta)
         return errors.flatten(1).mean(dim=1)
+
+
+def build_objective(spec: TrainingSpec, class_weights: Sequence[float] | None, device: torch.device) -> Objective:
+    """What a job minimises, with the weights (C,) of its classes, if any, on the device."""
+    weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32, device=device)
+    return Objective(spec.loss, spec.regularization, weights)
 
 
 def class_weights(loss: Loss, labels: Sequence[str], rows: Sequence[int]) -> tuple[float, ...] | None:

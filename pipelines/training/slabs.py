@@ -25,12 +25,17 @@ class Part:
     lengths: Tensor | None = None
     """Steps (N,) that count of each row of a padded series, on the CPU; None where all do."""
 
+    def inputs(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """What a network takes of these rows, which are indices on the CPU: features, and lengths if rows have them."""
+        features = _taken(self.features, rows.to(self.features.device, non_blocking=True))
+        return (features,) if self.lengths is None else (features, self.lengths[rows])
+
 
 class Chunk(NamedTuple):
     """Rows that go through the network together: views of their slab."""
 
     inputs: tuple[Tensor, ...]
-    """What the network takes: features, and lengths where rows have them."""
+    """What the network takes."""
     targets: Tensor
     num_rows: int
     """That all workers take together in the update that the chunk belongs to."""
@@ -64,12 +69,11 @@ def slabs(part: Part, updates: Iterable[Update]) -> Iterator[Slab]:
 
 
 def _gathered(part: Part, waiting: list[tuple[Tensor, int, bool]]) -> Slab:
-    rows = torch.cat([rows for rows, _, _ in waiting])
-    order = rows.to(part.targets.device, non_blocking=True)
+    order = torch.cat([rows for rows, _, _ in waiting])
     sizes = [len(rows) for rows, _, _ in waiting]
-    inputs = [_taken(part.features, order)] + ([] if part.lengths is None else [part.lengths[rows]])
-    targets = part.targets[order]
-    pieces = zip(zip(*(each.split(sizes) for each in inputs), strict=True), targets.split(sizes), waiting, strict=True)
+    inputs = zip(*(each.split(sizes) for each in part.inputs(order)), strict=True)
+    targets = part.targets[order.to(part.targets.device, non_blocking=True)]
+    pieces = zip(inputs, targets.split(sizes), waiting, strict=True)
     return Slab([Chunk(x, y, num_rows, last) for x, y, (_, num_rows, last) in pieces], targets)
 
 

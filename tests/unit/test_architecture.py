@@ -66,8 +66,8 @@ def test_ray_stays_at_the_edge_of_the_pipeline() -> None:
 
 
 def test_the_loop_names_no_framework_but_torch() -> None:
-    modules = ("acceleration", "batches", "checkpoints", "gradients", "loop", "objective", "optimizers", "schedules")
-    for module in (*modules, "slabs", "tally", "team"):
+    modules = ("acceleration", "batches", "checkpoints", "diagnosis", "gradients", "health", "loop", "objective")
+    for module in (*modules, "optimizers", "schedules", "slabs", "tally", "team"):
         path = ROOT / f"pipelines/training/{module}.py"
         foreign = roots(path) - sys.stdlib_module_names - {"pipelines"}
         assert foreign <= {"torch"}, name_of(path)
