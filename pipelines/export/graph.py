@@ -11,13 +11,12 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from pipelines.data.dataset import Dataset
+from pipelines.data.dataset import INPUT, Dataset
+from pipelines.data.encoding import Category, Quantity
 from pipelines.data.scaling import Scaling
 from pipelines.export.recurrence import OPSET, TRANSLATIONS, OnnxRecurrence
-from pipelines.registry.manifest import Image
+from pipelines.registry.manifest import Datatype, Image
 from pipelines.registry.manifest import Tensor as TensorContract
-
-INPUT = "features"
 
 _ROWS_A_PASS = 1024
 
@@ -82,13 +81,22 @@ def predict(predictor: Predictor, features: np.ndarray) -> dict[str, np.ndarray]
 
 def contract(dataset: Dataset) -> tuple[tuple[TensorContract, ...], tuple[TensorContract, ...]]:
     """Inputs and outputs of the graph as the manifest states them; -1 marks the axes that are open."""
-    row = dataset.row_shape
-    row = (-1, *row[1:]) if len(row) == 2 else row  # sequences may have any length
-    inputs = (TensorContract(name=INPUT, datatype="FP32", shape=(-1, *row), image=image_scale(dataset.train.features)),)
+    inputs = tuple(map(_column, dataset.encoding.columns)) or (_features(dataset),)
     if dataset.task == "regression":
         return inputs, (TensorContract(name="prediction", datatype="FP32", shape=(-1, 1)),)
     probabilities = TensorContract(name="probabilities", datatype="FP32", shape=(-1, len(dataset.labels)))
     return inputs, (probabilities, TensorContract(name="class_index", datatype="INT64", shape=(-1,)))
+
+
+def _column(column: Quantity | Category) -> TensorContract:
+    datatype: Datatype = "BYTES" if isinstance(column, Category) else "FP32"
+    return TensorContract(name=column.name, datatype=datatype, shape=(-1, 1))
+
+
+def _features(dataset: Dataset) -> TensorContract:
+    row = dataset.row_shape
+    row = (-1, *row[1:]) if len(row) == 2 else row  # sequences may have any length
+    return TensorContract(name=INPUT, datatype="FP32", shape=(-1, *row), image=image_scale(dataset.train.features))
 
 
 def image_scale(features: np.ndarray) -> Image | None:

@@ -24,16 +24,17 @@ def predict(
 ) -> None:
     """Ask the prediction service about rows.
 
-    CSV columns and JSON objects are matched by feature name, others are left out; lists are taken in order.
+    CSV columns and JSON objects are matched by feature name, others are left out; lists are taken in order. Of a table
+    with categories or missing values an empty cell, or null, is a missing one.
 
     Example: echo '[[5.1, 3.5, 1.4, 0.2]]' | drivetrain predict iris-mlp - --output json
     """
     from services.cli.prediction_client import prediction_client
-    from services.cli.rows import check_source, read_rows
+    from services.cli.rows import check_source, read_inputs
 
     check_source(rows)
     with prediction_client(address) as client:
-        answer = client.predict(model, read_rows(rows, client.metadata(model, version)), version)
+        answer = client.predict(model, read_inputs(rows, client.metadata(model, version)), version)
     predictions = read_answer(answer)
     if output == "json":
         typer.echo(json.dumps({"model": model, "version": answer.version, "predictions": predictions}, indent=2))

@@ -38,6 +38,11 @@ class ModelMetadata:
     target: str = ""
     """What is predicted."""
 
+    @property
+    def by_column(self) -> bool:
+        """Whether each feature is an input of its own, `(rows, 1)`, as it is for tables that are not plain numbers."""
+        return bool(self.feature_names) and self.feature_names == tuple(tensor.name for tensor in self.inputs)
+
 
 @dataclass(frozen=True)
 class ServerMetadata:

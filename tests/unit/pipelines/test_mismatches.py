@@ -57,7 +57,7 @@ def refusal(tree: Any) -> SpecError:  # noqa: ANN401 - a spec of any wrong type
             "data.path: expected sha256: and 64 hexadecimal digits, or a file, came 'sha256:abc'",
         ),
         ({"training": {"retries": 101}}, "training.retries: expected less than or equal to 100, came 101"),
-        ({"data": CSV | {"path": 5}}, "data.path: expected a path, came 5"),
+        ({"data": CSV | {"path": 5}}, "data.path: expected a valid string, came 5"),
         ({"registry": {"variant": "int4"}}, "registry.variant: expected 'fp32', 'int8' or 'bf16', came 'int4'"),
         (
             {"registry": {"variant_tolerance": -0.1}},
@@ -114,6 +114,25 @@ def refusal(tree: Any) -> SpecError:  # noqa: ANN401 - a spec of any wrong type
             {"data": CSV | {"features": ["a", "target"]}},
             "data.features: expected columns without the target, came 'target' among them",
         ),
+        (
+            {"data": CSV | {"categories": ["colour", "target"]}},
+            "data.categories: expected columns among the features, came 'target'",
+        ),
+        (
+            {"data": CSV | {"features": ["a"], "categories": ["b"]}},
+            "data.categories: expected columns among the features, came 'b'",
+        ),
+        (
+            {"data": CSV | {"categories": ["b", "b"]}},
+            "data.categories: expected each column once, came a name that repeats",
+        ),
+        (
+            {"data": CSV | {"missing": "impute", "shape": [2, 2]}},
+            "data.shape: expected none, as data.categories and data.missing settle how many values a row becomes, "
+            "came [2, 2]",
+        ),
+        ({"data": CSV | {"missing": "drop"}}, "data.missing: expected 'refuse' or 'impute', came 'drop'"),
+        ({"data": CSV | {"path": ""}}, "data.path: expected a text that is not empty, came ''"),
         ({"loss": {"name": "mse"}}, "loss.name: expected cross_entropy for the set 'digits', came 'mse'"),
         (
             {"data": {"source": "sklearn", "dataset": "diabetes"}},
