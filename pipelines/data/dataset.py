@@ -55,6 +55,8 @@ class Dataset:
     """Of all rows and their targets; equal data gives equal digests."""
     encoding: Encoding = Encoding()
     """From columns to features, fitted on the training rows."""
+    are_pictures: bool = False
+    """Whether rows are pictures, (channels, height, width) from 0 to 255, that were made to fit."""
 
     @property
     def row_shape(self) -> tuple[int, ...]:

@@ -45,6 +45,7 @@ def load_dataset(spec: TrainingSpec) -> Dataset:
         origin=table.origin,
         digest=_digest(table, targets),
         encoding=encoding,
+        are_pictures=table.are_pictures,
     )
 
 

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from pipelines.data.columns import and_more, read_columns, to_float32
 from pipelines.data.files import CSV_SUFFIXES, PARQUET_SUFFIXES, Files, find_files, listed, read_csv, read_parquet
+from pipelines.data.pictures import read_pictures
 from pipelines.data.table import Table
 from pipelines.errors import DataError
-from pipelines.spec.data import CsvSource, Data, NpzSource, ParquetSource, SklearnSource, SyntheticSource
+from pipelines.spec.data import CsvSource, Data, ImagesSource, NpzSource, ParquetSource, SklearnSource, SyntheticSource
 from pipelines.spec.objective import Task
 
 
@@ -28,6 +29,8 @@ def read_table(source: Data, task: Task, seed: int) -> Table:
             return read_columns(source, read_parquet(find_files(source.path, PARQUET_SUFFIXES)))
         case NpzSource():
             return _npz(source)
+        case ImagesSource():
+            return read_pictures(source)
 
 
 def _sklearn(source: SklearnSource) -> Table:

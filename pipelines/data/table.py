@@ -26,3 +26,5 @@ class Table:
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     """(N, 1) each, by name, in order: float32 with NaN for a missing number, or objects of type str with the empty one
     for a missing category. Empty where all are plain numbers."""
+    are_pictures: bool = False
+    """Whether the rows are pictures, (channels, height, width) from 0 to 255."""

@@ -96,7 +96,8 @@ def _column(column: Quantity | Category) -> TensorContract:
 def _features(dataset: Dataset) -> TensorContract:
     row = dataset.row_shape
     row = (-1, *row[1:]) if len(row) == 2 else row  # sequences may have any length
-    return TensorContract(name=INPUT, datatype="FP32", shape=(-1, *row), image=image_scale(dataset.train.features))
+    image = Image(white=255, fit="stretch") if dataset.are_pictures else image_scale(dataset.train.features)
+    return TensorContract(name=INPUT, datatype="FP32", shape=(-1, *row), image=image)
 
 
 def image_scale(features: np.ndarray) -> Image | None:

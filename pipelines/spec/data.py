@@ -152,4 +152,39 @@ class NpzSource(FileSource):
     """Name of the array with the target."""
 
 
-Data = Annotated[SklearnSource | SyntheticSource | CsvSource | ParquetSource | NpzSource, Field(discriminator="source")]
+class Augmentation(Section):
+    """Changes that training makes to its images at random, anew in each epoch; nothing else sees them."""
+
+    flip: bool = False
+    """Mirror every other image, left to right."""
+    shift: float = Field(default=0.0, ge=0, le=0.5)
+    """Move by up to this share of height and width; what comes in from outside has the mean colour."""
+    crop: float = Field(default=0.0, ge=0, le=0.9)
+    """Cut up to this share off height and width, and enlarge what is left."""
+
+
+class ImagesSource(FileSource):
+    """Pictures, PNG or JPEG, in a folder for each class."""
+
+    source: Literal["images"]
+    """Kind of source."""
+    path: Address
+    """The folder that holds the folders, or a zip archive of them; as local file or any address that fsspec opens."""
+    size: tuple[Annotated[int, Field(ge=1, le=4096)], Annotated[int, Field(ge=1, le=4096)]] | None = None
+    """[height, width] that pictures are resized to, when they are served too; by default they must have one size."""
+    color: Literal["rgb", "gray"] = "rgb"
+    """Three channels or one."""
+    augment: Augmentation = Augmentation()
+    """Changes to training images."""
+
+    @model_validator(mode="after")
+    def _images_have_their_shape(self) -> Self:
+        if self.shape is not None:
+            raise mismatch("shape", "none, as images are [channels, height, width]", str(list(self.shape)))
+        return self
+
+
+Data = Annotated[
+    SklearnSource | SyntheticSource | CsvSource | ParquetSource | NpzSource | ImagesSource,
+    Field(discriminator="source"),
+]

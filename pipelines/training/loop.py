@@ -14,6 +14,7 @@ from pipelines.spec.objective import Task
 from pipelines.spec.optimizer import GradientDescent
 from pipelines.spec.training import EarlyStopping
 from pipelines.spec.training_spec import TrainingSpec
+from pipelines.training.augmentation import augmented
 from pipelines.training.batches import Batches, Update
 from pipelines.training.objective import Objective
 from pipelines.training.optimizers import build_optimizer
@@ -129,7 +130,7 @@ def fit(
     """Train on from the last epoch that `fitting` has seen, an epoch at a time, to the end."""
     objective = Objective(spec.loss, spec.regularization)
     network, optimizer, best = fitting.network, fitting.optimizer, fitting.best
-    model = team.wrap(network)
+    model = team.wrap(augmented(network, spec.data))
     batches = Batches(len(train.targets), spec.training.batch_size, team.rank, team.size)
     held_out = Batches(len(validation.targets), max(spec.training.batch_size, 1024), team.rank, team.size)
     for epoch in range(len(fitting.reports) + 1, spec.training.epochs + 1):

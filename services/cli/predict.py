@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def predict(
     model: Annotated[str, typer.Argument(help="Name of the served model.")],
-    rows: Annotated[str, typer.Argument(help="A .csv, .json or .npy file; - reads JSON from standard input.")],
+    rows: Annotated[str, typer.Argument(help="A .csv, .json, .npy, .png or .jpg file; - reads JSON.")],
     address: Annotated[
         str, typer.Option("--address", envvar="DRIVETRAIN_PREDICTION_ADDRESS", help="HOST:PORT of the service.")
     ] = "localhost:8001",

@@ -15,22 +15,29 @@ from services.cli.columns import columns_of
 from services.cli.errors import InputError
 from services.prediction.client import ModelMetadata
 
+PICTURES = (".png", ".jpg", ".jpeg")
+
 
 def check_source(source: str) -> None:
     """Raise InputError unless `source` is a file of a known kind, or "-"."""
     if source == "-":
         return
-    if Path(source).suffix.lower() not in _READERS:
-        raise InputError(f"ROWS: expected a .csv, .json or .npy file, or - for JSON on standard input, came {source!r}")
+    if Path(source).suffix.lower() not in (*_READERS, *PICTURES):
+        expected = "a .csv, .json or .npy file, a .png or .jpg, or - for JSON on standard input"
+        raise InputError(f"ROWS: expected {expected}, came {source!r}")
     if not Path(source).is_file():
         raise InputError(f"ROWS: expected an existing file, came {source!r}")
 
 
-def read_inputs(source: str, model: ModelMetadata) -> NDArray[np.float32] | dict[str, list[Any]]:
-    """Read what to ask a model: rows as `read_rows` does, or columns for one that takes an input a column.
+def read_inputs(source: str, model: ModelMetadata) -> NDArray[np.float32] | dict[str, list[Any]] | list[bytes]:
+    """Read what to ask a model: rows as `read_rows` does, columns for one that takes an input a column, or a picture.
 
     Raises InputError.
     """
+    if Path(source).suffix.lower() in PICTURES:
+        if not model.encoded_images:
+            raise InputError(f"ROWS: expected rows, as the model {model.name!r} takes no pictures, came {source!r}")
+        return [_content(source)[0]]
     if not model.by_column:
         return read_rows(source, model)
     return columns_of(_records(*_content(source), model.feature_names), model)

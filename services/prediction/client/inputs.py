@@ -34,7 +34,7 @@ def as_inputs(data: Data, model: ModelMetadata) -> dict[str, Array]:
     """
     values = _by_input(data, model)
     _check_names("inputs", "input", [tensor.name for tensor in model.inputs], values)
-    arrays = {tensor.name: _checked(values[tensor.name], tensor) for tensor in model.inputs}
+    arrays = {tensor.name: _array(values[tensor.name], tensor, model) for tensor in model.inputs}
     num_rows = {tensor.name: len(arrays[tensor.name]) for tensor in model.inputs if tensor.shape[:1] == (-1,)}
     if len(set(num_rows.values())) > 1:
         raise InvalidDataError("inputs", "the same number of rows in every input", str(num_rows))
@@ -120,6 +120,14 @@ def _check_names(field: str, kind: str, expected: Collection[str], came: Collect
     if missing or extra:
         parts = [f"without {_quoted(missing)}"] * bool(missing) + [f"with {_quoted(extra)} besides"] * bool(extra)
         raise InvalidDataError(field, f"the {kind}s {_quoted(expected)}", " and ".join(parts))
+
+
+def _array(values: object, tensor: TensorMetadata, model: ModelMetadata) -> Array:
+    """As the input wants it; or encoded images, bytes, a row each, for an input that takes those."""
+    if tensor.name in model.encoded_images and isinstance(values, list | tuple) and values:
+        if all(isinstance(value, bytes) for value in values):
+            return to_array(values, "BYTES", f"inputs[{tensor.name}]")
+    return _checked(values, tensor)
 
 
 def _checked(values: object, tensor: TensorMetadata) -> Array:

@@ -9,7 +9,7 @@ from pipelines.errors import DataError, Mismatch, SpecError
 from pipelines.spec_file import build_spec
 
 SECTIONS = "one of name, seed, data, model, loss, optimizer, regularization, training, compute, registry"
-SOURCES = "one of sklearn, synthetic, csv, parquet, npz"
+SOURCES = "one of sklearn, synthetic, csv, parquet, npz, images"
 CSV = {"source": "csv", "path": "x.csv"}
 
 
