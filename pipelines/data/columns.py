@@ -75,9 +75,13 @@ def _refuse_gaps(name: str, gaps: NDArray[np.bool_]) -> None:
 
 
 def _numbers(name: str, column: "pd.Series[Any]", source: TableSource) -> NDArray[np.float32]:
-    """(N,), finite; NaN where a value is missing, if that is allowed."""
+    return read_numbers(name, column, may_miss=source.missing != "refuse")
+
+
+def read_numbers(name: str, column: "pd.Series[Any]", *, may_miss: bool = False) -> NDArray[np.float32]:
+    """(N,), finite; NaN where a value is missing, if one may. Raises DataError."""
     gaps = _gaps(column)
-    if source.missing == "refuse":
+    if not may_miss:
         _refuse_gaps(name, gaps)
     if column.dtype.kind in "mM":
         raise DataError("data.features", f"finite numbers in column {name!r}", f"times ({column.dtype})")

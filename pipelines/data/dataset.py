@@ -22,7 +22,7 @@ class Rows:
     features: NDArray[np.float32]
     """(N, *row), as the network sees it but for standardisation."""
     targets: NDArray[np.int64] | NDArray[np.float32]
-    """(N,): class indices or quantities."""
+    """(N,): class indices or quantities; (N, horizon, variables) of a series."""
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     """(N, 1) each, by name, of which `features` are the encoding; empty where clients send features."""
 
@@ -57,6 +57,8 @@ class Dataset:
     """From columns to features, fitted on the training rows."""
     are_pictures: bool = False
     """Whether rows are pictures, (channels, height, width) from 0 to 255, that were made to fit."""
+    season: int | None = None
+    """Of a series: the steps after which it is alike."""
 
     @property
     def row_shape(self) -> tuple[int, ...]:
@@ -64,9 +66,9 @@ class Dataset:
         return self.train.features.shape[1:]
 
     @property
-    def num_outputs(self) -> int:
-        """Values that the network puts out a row: one a class, or one quantity."""
-        return len(self.labels) or 1
+    def num_outputs(self) -> int | tuple[int, ...]:
+        """What the network puts out a row: one value a class, one quantity, or a forecast (horizon, variables)."""
+        return self.train.targets.shape[1:] or len(self.labels) or 1
 
     @property
     def class_counts(self) -> dict[str, int]:

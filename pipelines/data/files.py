@@ -21,6 +21,7 @@ PARQUET_SUFFIXES = (".parquet", ".pq")
 """What files in a folder end in; a file that is named may end in anything."""
 
 _PATTERN = "*?["
+_PARQUET_MAGIC = b"PAR1"
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,13 @@ def read_parquet(found: Files) -> pd.DataFrame:
         return frame
 
     return _translated("parquet", found.paths[0], found, read)
+
+
+def read_any_table(found: Files) -> pd.DataFrame:
+    """The rows of all files, Parquet or CSV, which their first bytes tell. Raises DataError."""
+    with found.system.open(found.paths[0], "rb") as file:
+        is_parquet = file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
+    return read_parquet(found) if is_parquet else read_csv(found, ())
 
 
 def listed(names: Iterable[object], limit: int = 12) -> str:

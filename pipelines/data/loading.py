@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from pipelines.data.dataset import Dataset, Rows
 from pipelines.data.encoding import Encoding
 from pipelines.data.scaling import Scaling
+from pipelines.data.series import load_series
 from pipelines.data.sources import read_table
 from pipelines.data.splits import Indices, split_rows
 from pipelines.data.table import Table
 from pipelines.data.targets import Targets, encode_target
 from pipelines.errors import DataError
-from pipelines.spec.data import Data, TableSource
+from pipelines.spec.data import Data, SeriesSource, TableSource
 from pipelines.spec.training_spec import TrainingSpec
 
 OUTPUTS = ("probabilities", "class_index", "prediction")
@@ -23,12 +24,19 @@ OUTPUTS = ("probabilities", "class_index", "prediction")
 
 def load_dataset(spec: TrainingSpec) -> Dataset:
     """Read, check, shape, encode, split and measure the rows that a spec asks for. Raises DataError."""
-    table = read_table(spec.data, spec.task, spec.seed)
+    if isinstance(spec.data, SeriesSource):
+        return load_series(spec.data, spec)
+    return _load_rows(spec)
+
+
+def _load_rows(spec: TrainingSpec) -> Dataset:
+    source = spec.data
+    table = read_table(source, spec.task, spec.seed)
     targets = encode_target(table, spec.task)
     classes = targets.values.astype(np.int64) if targets.labels else None
-    split = split_rows(len(targets.values), spec.data.split, spec.seed, classes)
-    encoding = _encoding(spec.data, table, split.train)
-    features = _shaped(table.features, spec.data.shape)
+    split = split_rows(len(targets.values), source.split, spec.seed, classes)
+    encoding = _encoding(source, table, split.train)
+    features = _shaped(table.features, source.shape)
     train, validation, test = (
         _rows(table, features, targets, encoding, rows) for rows in (split.train, split.validation, split.test)
     )
@@ -37,7 +45,7 @@ def load_dataset(spec: TrainingSpec) -> Dataset:
         validation=validation,
         test=test,
         task=spec.task,
-        features=_scaling(spec.data, train, encoding),
+        features=_scaling(source, train, encoding),
         target=Scaling.identity() if targets.labels else Scaling.fit(train.targets.astype(np.float32)[:, None]),
         labels=targets.labels,
         feature_names=table.feature_names,

@@ -12,7 +12,16 @@ from pipelines.data.files import CSV_SUFFIXES, PARQUET_SUFFIXES, Files, find_fil
 from pipelines.data.pictures import read_pictures
 from pipelines.data.table import Table
 from pipelines.errors import DataError
-from pipelines.spec.data import CsvSource, Data, ImagesSource, NpzSource, ParquetSource, SklearnSource, SyntheticSource
+from pipelines.spec.data import (
+    CsvSource,
+    Data,
+    ImagesSource,
+    NpzSource,
+    ParquetSource,
+    SeriesSource,
+    SklearnSource,
+    SyntheticSource,
+)
 from pipelines.spec.objective import Task
 
 
@@ -31,6 +40,8 @@ def read_table(source: Data, task: Task, seed: int) -> Table:
             return _npz(source)
         case ImagesSource():
             return read_pictures(source)
+        case SeriesSource():
+            raise AssertionError("windows of a series are made by load_series")
 
 
 def _sklearn(source: SklearnSource) -> Table:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.dataset import Dataset, Rows
+from pipelines.evaluation.naive import naive_figures
 from pipelines.registry.package import Arrays
 from pipelines.registry.promotion import Score
 
@@ -34,7 +35,10 @@ def evaluate(dataset: Dataset, part: Rows, outputs: Arrays) -> Evaluation:
     """
     if dataset.task == "classification":
         return _classification(part.targets, outputs["probabilities"], outputs["class_index"])
-    return _regression(part.targets, outputs["prediction"][:, 0])
+    figures = _regression(part.targets, outputs["prediction"].reshape(part.targets.shape))
+    if dataset.season is not None:
+        figures.metrics.update(naive_figures(part, dataset.season, figures.metrics["mae"]))
+    return figures
 
 
 def confusion_matrix(truth: NDArray[np.generic], predicted: NDArray[np.generic], classes: int) -> NDArray[np.int64]:

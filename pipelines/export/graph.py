@@ -45,7 +45,7 @@ class Classifier(_Scaled):
 
 
 class Regressor(_Scaled):
-    """Raw features (B, *row) → predictions (B, 1) in the target's own units."""
+    """Raw features (B, *row) → predictions (B, 1), or of a series (B, horizon, variables), in the targets' own units."""
 
     outputs = ("prediction",)
 
@@ -83,7 +83,8 @@ def contract(dataset: Dataset) -> tuple[tuple[TensorContract, ...], tuple[Tensor
     """Inputs and outputs of the graph as the manifest states them; -1 marks the axes that are open."""
     inputs = tuple(map(_column, dataset.encoding.columns)) or (_features(dataset),)
     if dataset.task == "regression":
-        return inputs, (TensorContract(name="prediction", datatype="FP32", shape=(-1, 1)),)
+        outputs = dataset.num_outputs if isinstance(dataset.num_outputs, tuple) else (dataset.num_outputs,)
+        return inputs, (TensorContract(name="prediction", datatype="FP32", shape=(-1, *outputs)),)
     probabilities = TensorContract(name="probabilities", datatype="FP32", shape=(-1, len(dataset.labels)))
     return inputs, (probabilities, TensorContract(name="class_index", datatype="INT64", shape=(-1,)))
 

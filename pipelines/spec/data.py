@@ -184,7 +184,43 @@ class ImagesSource(FileSource):
         return self
 
 
+class SeriesSource(FileSource):
+    """A time series: a table of one row a step, CSV or Parquet, from which windows of the past tell what comes next.
+
+    `split` cuts it in the order of time, the last part is the test; no window reaches over a cut.
+    """
+
+    source: Literal["series"]
+    """Kind of source."""
+    time: str = Field(default="time", min_length=1)
+    """Column with the time of each step: dates, or numbers. Rows are put in its order."""
+    targets: tuple[str, ...] = Field(default=("target",), min_length=1)
+    """Columns to forecast; their past is known too."""
+    features: tuple[str, ...] | None = None
+    """Further columns whose past is known; by default all that are left."""
+    window: int = Field(default=24, ge=1, le=100_000)
+    """Steps of the past that a forecast is made from."""
+    horizon: int = Field(default=1, ge=1, le=10_000)
+    """Steps to forecast."""
+    season: int = Field(default=1, ge=1, le=100_000)
+    """Steps after which the series is alike, such as 12 for months. Forecasts are compared with repeating the last season;
+    1 repeats the last value."""
+    irregular: bool = False
+    """Take the steps for equal although the times are not, such as days of trade."""
+
+    @model_validator(mode="after")
+    def _columns_and_steps_fit(self) -> Self:
+        names = (self.time, *self.targets, *(self.features or ()))
+        if len(set(names)) < len(names):
+            raise mismatch("targets", "each column once among time, targets and features", "a name that repeats")
+        if self.season > self.window:
+            raise mismatch("season", f"at most data.window, which is {self.window}", str(self.season))
+        if self.shape is not None:
+            raise mismatch("shape", "none, as windows are [window, columns]", str(list(self.shape)))
+        return self
+
+
 Data = Annotated[
-    SklearnSource | SyntheticSource | CsvSource | ParquetSource | NpzSource | ImagesSource,
+    SklearnSource | SyntheticSource | CsvSource | ParquetSource | NpzSource | ImagesSource | SeriesSource,
     Field(discriminator="source"),
 ]

@@ -17,13 +17,13 @@ class Objective:
     regularization: Regularization
 
     def per_row(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """The data term of each row: outputs (B, K), targets (B,) → (B,).
+        """The data term of each row: outputs (B, *), targets (B,) or (B, *) → (B,).
 
         cross_entropy: -log softmax(outputs)[target]. mse: the mean over the K outputs of (output - target)².
         """
         if self.loss.name == "cross_entropy":
             return functional.cross_entropy(outputs, targets, reduction="none")
-        return (outputs - targets[:, None]).square().mean(dim=1)
+        return (outputs - targets.view_as(outputs)).square().flatten(1).mean(dim=1)
 
     def penalty(self, network: nn.Module) -> Tensor:
         """λ₁‖w‖₁ + (λ₂/2)‖w‖² over the weights: matrices and kernels, neither biases nor norm parameters."""

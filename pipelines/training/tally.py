@@ -23,8 +23,8 @@ def tally(task: Task, outputs: Tensor, targets: Tensor, losses: Tensor) -> Tenso
     if task == "classification":
         columns = [rows, losses, outputs.argmax(dim=1) == targets]
     else:
-        errors = outputs[:, 0] - targets
-        columns = [rows, losses, errors.abs(), errors.square(), targets, targets.square()]
+        errors = outputs.reshape(targets.shape) - targets
+        columns = [rows, losses, *map(_row_mean, (errors.abs(), errors.square(), targets, targets.square()))]
     return torch.stack([column.double() for column in columns]).sum(dim=1)
 
 
@@ -41,3 +41,7 @@ def measure(task: Task, sums: Tensor, target_deviation: float) -> Measures:
     return Measures(
         loss / rows, {"mae": absolute / rows * target_deviation, "r2": 1 - squared / spread if spread else 0.0}
     )
+
+def _row_mean(values: Tensor) -> Tensor:
+    return values if values.dim() == 1 else values.flatten(1).mean(dim=1)
+

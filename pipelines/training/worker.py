@@ -26,9 +26,9 @@ class Job:
     spec: TrainingSpec
     train: Rows
     validation: Rows
-    num_outputs: int
+    num_outputs: int | tuple[int, ...]
     target_deviation: float
-    """Of the target in its own units; 1 for classes."""
+    """Of the target in its own units, the mean of several targets; 1 for classes."""
     checkpoints: Path | None
     """Folder that the workers, wherever they run, keep checkpoints in and go on from; None for neither."""
 
@@ -54,7 +54,7 @@ def make_job(spec: TrainingSpec, dataset: Dataset, checkpoints: Path | None = No
         train=_scaled(dataset, dataset.train),
         validation=_scaled(dataset, dataset.validation),
         num_outputs=dataset.num_outputs,
-        target_deviation=float(dataset.target.deviation[0]),
+        target_deviation=float(dataset.target.deviation.mean()),
         checkpoints=checkpoints and checkpoints / dataset.digest,
     )
 

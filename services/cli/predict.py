@@ -49,10 +49,14 @@ def predict(
 
 
 def read_answer(answer: "Prediction") -> list[dict[str, object]]:
-    """One entry a row: the quantity, or the likeliest label with its probability and all of them."""
+    """One entry a row: the quantity, the steps of a forecast, or the likeliest label with its probability and all of them."""
     labels = answer.class_labels
     if not labels:
-        return [{"prediction": float(value)} for value in answer.outputs["prediction"][:, 0]]
+        predicted = answer.outputs["prediction"]
+        if predicted.ndim == 3:  # a forecast: its steps, of one variable or of several
+            steps = predicted[..., 0] if predicted.shape[2] == 1 else predicted
+            return [{"prediction": each.tolist()} for each in steps]
+        return [{"prediction": float(value)} for value in predicted[:, 0]]
     return [
         {
             "prediction": labels[int(index)],

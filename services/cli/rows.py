@@ -54,7 +54,10 @@ def read_rows(source: str, model: ModelMetadata) -> NDArray[np.float32]:
     if not np.isfinite(values).all():
         row = int(np.argwhere(~np.isfinite(values))[0][0]) + 1
         raise InputError(f"ROWS: expected finite numbers, came NaN or infinity in row {row}")
-    return _shaped(values, model.inputs[0].shape[1:])
+    row_shape = model.inputs[0].shape[1:]
+    if len(row_shape) == 2 and values.shape[1:] == (len(model.feature_names),):
+        return values[None]  # the steps of one window of a series, whose columns have names
+    return _shaped(values, row_shape)
 
 
 def _content(source: str) -> tuple[bytes, str]:

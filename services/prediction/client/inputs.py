@@ -78,7 +78,7 @@ def _columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _from_columns(columns: Mapping[str, object], model: ModelMetadata) -> dict[str, object]:
-    """From columns by feature name: one input `(rows, features)`, or an input a column."""
+    """From columns by feature name: one input `(rows, features)`, of a series `(1, steps, columns)`; or an input a column."""
     if model.by_column:
         _check_names("columns", "column", model.feature_names, columns)
         return {tensor.name: _column(columns[tensor.name], tensor) for tensor in model.inputs}
@@ -94,7 +94,8 @@ def _from_columns(columns: Mapping[str, object], model: ModelMetadata) -> dict[s
     lengths = {name: array.shape for name, array in zip(model.feature_names, arrays, strict=True)}
     if len(set(lengths.values())) > 1 or arrays[0].ndim != 1:
         raise InvalidDataError("columns", "one value a row, and as many in every column", f"shapes {lengths}")
-    return {tensor.name: np.stack(arrays, axis=1)}
+    table = np.stack(arrays, axis=1)
+    return {tensor.name: table[None] if len(tensor.shape) == 3 else table}  # of a series, the rows are one window
 
 
 def _column(values: object, tensor: TensorMetadata) -> object:

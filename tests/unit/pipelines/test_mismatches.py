@@ -9,8 +9,10 @@ from pipelines.errors import DataError, Mismatch, SpecError
 from pipelines.spec_file import build_spec
 
 SECTIONS = "one of name, seed, data, model, loss, optimizer, regularization, training, compute, registry"
-SOURCES = "one of sklearn, synthetic, csv, parquet, npz, images"
+SOURCES = "one of sklearn, synthetic, csv, parquet, npz, images, series"
 CSV = {"source": "csv", "path": "x.csv"}
+IMAGES = {"source": "images", "path": "album"}
+SERIES = {"source": "series", "path": "x.csv"}
 
 
 def refusal(tree: Any) -> SpecError:  # noqa: ANN401 - a spec of any wrong type
@@ -133,6 +135,27 @@ def refusal(tree: Any) -> SpecError:  # noqa: ANN401 - a spec of any wrong type
         ),
         ({"data": CSV | {"missing": "drop"}}, "data.missing: expected 'refuse' or 'impute', came 'drop'"),
         ({"data": CSV | {"path": ""}}, "data.path: expected a text that is not empty, came ''"),
+        (
+            {"data": SERIES | {"season": 48}},
+            "data.season: expected at most data.window, which is 24, came 48",
+        ),
+        (
+            {"data": SERIES | {"targets": ["time"]}},
+            "data.targets: expected each column once among time, targets and features, came a name that repeats",
+        ),
+        (
+            {"data": SERIES | {"shape": [24]}},
+            "data.shape: expected none, as windows are [window, columns], came [24]",
+        ),
+        (
+            {"data": IMAGES | {"shape": [1, 8, 8]}},
+            "data.shape: expected none, as images are [channels, height, width], came [1, 8, 8]",
+        ),
+        (
+            {"data": IMAGES | {"augment": {"flop": True}}},
+            "data.augment.flop: expected 'flip' (the nearest known key), came 'flop'",
+        ),
+        ({"data": IMAGES | {"size": [8]}}, "data.size.1: expected a value, came nothing"),
         ({"loss": {"name": "mse"}}, "loss.name: expected cross_entropy for the set 'digits', came 'mse'"),
         (
             {"data": {"source": "sklearn", "dataset": "diabetes"}},
