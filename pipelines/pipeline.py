@@ -10,12 +10,14 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from pipelines.data.balance import imbalance
 from pipelines.data.dataset import Dataset
 from pipelines.data.loading import load_dataset
 from pipelines.evaluation.details import class_metrics, step_metrics
 from pipelines.evaluation.metrics import Evaluation, evaluate
 from pipelines.evaluation.model_card import write_model_card
 from pipelines.evaluation.plots import draw_plots
+from pipelines.export.encoding import with_encoding
 from pipelines.export.graph import Predictor, build_predictor, contract, export_onnx, predict
 from pipelines.home import checkpoints_folder, mlflow_client, tracking_uri
 from pipelines.models.network import build_network, takes_any_length
@@ -38,6 +40,7 @@ from pipelines.variants import Candidate, choose_variant
 _log = logging.getLogger(__name__)
 
 VARIANT_REASON_TAG = "drivetrain.variant_reason"
+IMBALANCE_TAG = "drivetrain.class_imbalance"
 WARNING_TAG = "drivetrain.warning."
 """With the kind of a warning: what was seen of it first."""
 
@@ -130,7 +133,7 @@ def _carry_out(
         graph=served.graph,
         weights=trained.weights,
         spec_yaml=dump_spec(spec),
-        held_out=Golden({"features": dataset.test.features}, served.answers),
+        held_out=Golden(dataset.test.inputs, served.answers),
         model_card=write_model_card(spec, dataset, run.run_id, served.validation, served.test, served.reason),
         plots=plots,
     )
@@ -185,6 +188,9 @@ def _warn(run: Run, report: EpochReport, watcher: Watcher) -> None:
 def _record_inputs(run: Run, spec: TrainingSpec, dataset: Dataset) -> None:
     run.log_params(flatten(spec))
     run.log_dataset(dataset)
+    if warning := imbalance(dataset.class_counts):
+        _log.warning("%s", warning)
+        run.set_tag(IMBALANCE_TAG, warning)
     (run.folder / "spec.yaml").write_text(dump_spec(spec))
     run.log_artifact(run.folder / "spec.yaml")
 
@@ -193,7 +199,7 @@ def _served(spec: TrainingSpec, dataset: Dataset, predictor: Predictor, run: Run
     """The graph to register: as exported, or the variant that the spec asks for, with its own figures."""
     answers = predict(predictor, dataset.test.features)
     fp32 = Candidate(
-        graph=export_onnx(predictor, dataset.row_shape),
+        graph=with_encoding(export_onnx(predictor, dataset.row_shape), dataset.encoding),
         validation=evaluate(dataset, dataset.validation, predict(predictor, dataset.validation.features)),
         test=evaluate(dataset, dataset.test, answers),
         answers=answers,

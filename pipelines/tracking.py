@@ -24,6 +24,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from pipelines.data.dataset import Dataset
+from pipelines.data.encoding import Category
 from pipelines.errors import SupersededError, TrackingError
 from pipelines.home import artifact_location
 from pipelines.outages import outlast
@@ -109,9 +110,7 @@ class Run:
             source_type="local",
             source=json.dumps({"uri": dataset.origin}),
             schema=json.dumps(_schema(dataset)),
-            profile=json.dumps(
-                {"train_rows": len(dataset.train), "val_rows": len(dataset.validation), "test_rows": len(dataset.test)}
-            ),
+            profile=json.dumps(_profile(dataset)),
         )
         given = DatasetInput(entry, [InputTag("mlflow.data.context", "training")])
         self._attempt_or_keep("record the dataset", lambda: self.client.log_inputs(self.run_id, [given]))
@@ -277,10 +276,17 @@ def git_commit() -> str | None:
     return asked.stdout.strip() if asked.returncode == 0 else None
 
 
+def _profile(dataset: Dataset) -> dict[str, object]:
+    rows = {"train_rows": dataset.train, "val_rows": dataset.validation, "test_rows": dataset.test}
+    return {name: len(part) for name, part in rows.items()} | {"train_classes": dataset.class_counts}
+
+
 def _schema(dataset: Dataset) -> dict[str, object]:
     """The dataset's schema in MLflow's notation: named columns where there are names, else a tensor."""
     if dataset.feature_names:
-        schema = Schema([ColSpec(DataType.float, name) for name in dataset.feature_names])
+        texts = {column.name for column in dataset.encoding.columns if isinstance(column, Category)}
+        kinds = {name: DataType.string if name in texts else DataType.float for name in dataset.feature_names}
+        schema = Schema([ColSpec(kind, name) for name, kind in kinds.items()])
         return {"mlflow_colspec": schema.to_dict()}
     return {
         "mlflow_tensorspec": {

@@ -34,6 +34,11 @@ class Scaling:
         """Leaves rows as they are."""
         return cls(np.zeros(1, np.float32), np.ones(1, np.float32))
 
+    def only(self, measured: NDArray[np.bool_]) -> Self:
+        """The same, but for features (features,) that are not `measured`: those stay as they are."""
+        mean, deviation = np.where(measured, self.mean, 0), np.where(measured, self.deviation, 1)
+        return type(self)(mean.astype(np.float32), deviation.astype(np.float32))
+
     def apply(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scale rows (N, *row)."""
         return (rows - self.mean) / self.deviation

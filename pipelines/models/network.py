@@ -1,5 +1,7 @@
 """From the spec's `model` section to a network."""
 
+import math
+
 import torch
 from torch import nn
 

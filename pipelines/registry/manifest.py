@@ -41,6 +41,9 @@ class Image(_Frozen):
     """How encoded images become values of an input of (rows, channels, height, width) or (rows, height, width)."""
 
     white: float = Field(gt=0, description="Value of a channel at its brightest; black is 0.")
+    fit: Literal["stretch"] | None = Field(
+        default=None, description="Whether pictures of other sizes and colours are made to fit, as they were in training."
+    )
 
 
 class Tensor(_Frozen):

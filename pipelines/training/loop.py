@@ -18,6 +18,7 @@ from pipelines.spec.optimizer import GradientDescent
 from pipelines.spec.training import EarlyStopping
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.acceleration import accelerated, lay_out
+from pipelines.training.augmentation import augmented
 from pipelines.training.batches import Batches
 from pipelines.training.gradients import gradients_of
 from pipelines.training.health import Health
@@ -168,7 +169,7 @@ def fit(
     """
     objective = build_objective(spec, class_weights, train.targets.device)
     network, optimizer, best = fitting.network, fitting.optimizer, fitting.best
-    model = team.wrap(accelerated(network, spec, train.features))
+    model = team.wrap(augmented(accelerated(network, spec, train.features), spec.data))
     batches = Batches(len(train.targets), spec.training.batch_size, team.rank, team.size)
     held_out = Batches(len(validation.targets), max(spec.training.batch_size, 1024), team.rank, team.size)
     for epoch in range(len(fitting.reports) + 1, spec.training.epochs + 1):

@@ -32,9 +32,9 @@ class Job:
     spec: TrainingSpec
     train: Rows
     validation: Rows
-    num_outputs: int
+    num_outputs: int | tuple[int, ...]
     target_deviation: float
-    """Of the target in its own units; 1 for classes."""
+    """Of the target in its own units, the mean of several targets; 1 for classes."""
     class_weights: tuple[float, ...] | None
     """Of each class in the loss; None where all weigh the same."""
     checkpoints: Path | None
@@ -62,7 +62,7 @@ def make_job(spec: TrainingSpec, dataset: Dataset, checkpoints: Path | None = No
         train=_scaled(dataset, dataset.train),
         validation=_scaled(dataset, dataset.validation),
         num_outputs=dataset.num_outputs,
-        target_deviation=float(dataset.target.deviation[0]),
+        target_deviation=float(dataset.target.deviation.mean()),
         class_weights=class_weights(spec.loss, dataset.labels, _rows_of_classes(dataset)),
         checkpoints=checkpoints and checkpoints / dataset.digest,
     )

@@ -56,6 +56,11 @@ WRONG: dict[str, tuple[Call, grpc.StatusCode, str]] = {
         Code.INVALID_ARGUMENT,
         "data.path: expected content that was uploaded (drivetrain upload FILE)",
     ),
+    "an address that the operator has not opened": (
+        submit(csv("s3://bucket/rows.csv")),
+        Code.INVALID_ARGUMENT,
+        "data.path: expected uploaded content as sha256:HEX, came 's3://bucket/rows.csv'",
+    ),
     "more than the cluster has": (
         submit(spec(compute={"workers": 64})),
         Code.FAILED_PRECONDITION,

@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from pipelines.export.graph import INPUT, LENGTHS, Predictor, build_predictor, export_onnx, predict
+from pipelines.data.dataset import INPUT
+from pipelines.export.graph import LENGTHS, Predictor, build_predictor, export_onnx, predict
 from pipelines.models.network import build_network, takes_any_length
 from pipelines.training.loop import Fitting, Part, fit
 from pipelines.training.team import Solo

@@ -7,7 +7,7 @@ import pytest
 from services.prediction.client import ModelMetadata
 from services.prediction.client.errors import InvalidDataError
 from services.prediction.client.inputs import Data, as_inputs
-from tests.unit.prediction.client.models import IMAGES, NAMED, NAMELESS, PAIR, TEXTS, model, tensor
+from tests.unit.prediction.client.models import BIRDS, IMAGES, NAMED, NAMELESS, PAIR, TEXTS, model, tensor
 
 SHAPE = "inputs[features].shape: expected [-1, 3], where -1 is any length from 1,"
 ROWS = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
@@ -67,6 +67,24 @@ def test_columns_of_texts_become_rows() -> None:
     words = model(tensor("words", "BYTES", 2), feature_names=("first", "last"))
     frame = pd.DataFrame({"last": ["x", "y"], "first": ["a", "b"]})
     assert as_inputs(frame, words)["words"].tolist() == [[b"a", b"x"], [b"b", b"y"]]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"weight": [4000, None], "island": ["Dream", None]},
+        {"island": ["Dream", float("nan")], "weight": np.array([4000, np.nan])},
+        {"weight": [[4000.0], [np.nan]], "island": [["Dream"], [""]]},
+        [{"weight": 4000, "island": "Dream"}, {"island": None, "weight": None}],
+        pd.DataFrame({"island": ["Dream", None], "weight": [4000, None]}),
+    ],
+    ids=lambda data: type(data).__name__,
+)
+def test_of_a_table_each_column_is_an_input_and_values_may_be_missing(data: Data) -> None:
+    inputs = as_inputs(data, BIRDS)
+    assert list(inputs) == ["weight", "island"]
+    np.testing.assert_array_equal(inputs["weight"], np.array([[4000], [np.nan]], np.float32))
+    assert inputs["island"].tolist() == [[b"Dream"], [b""]]
 
 
 def test_an_input_wins_over_a_feature_of_the_same_name() -> None:
@@ -133,6 +151,31 @@ def test_an_input_wins_over_a_feature_of_the_same_name() -> None:
             pd.DataFrame(ROWS),
             PAIR,
             "inputs: expected arrays, as model 'm' has several inputs, came columns by name",
+        ),
+        (
+            {"weight": [1]},
+            BIRDS,
+            "columns: expected the columns 'weight', 'island', came without 'island'",
+        ),
+        (
+            {"weight": ["heavy"], "island": ["Dream"]},
+            BIRDS,
+            "inputs[weight]: expected FP32 values, came values of dtype <U5",
+        ),
+        (
+            {"weight": [1], "island": [3]},
+            BIRDS,
+            "inputs[island]: expected str or bytes, came int as element 0",
+        ),
+        (
+            {"weight": [1, 2], "island": ["Dream"]},
+            BIRDS,
+            "inputs: expected the same number of rows in every input, came {'weight': 2, 'island': 1}",
+        ),
+        (
+            {"weight": [[1, 2]], "island": ["Dream"]},
+            BIRDS,
+            "inputs[weight].shape: expected [-1, 1], where -1 is any length from 1, came [1, 2]",
         ),
         ({"a": [1], "b": [1]}, NAMED, "columns: expected the columns 'a', 'b', 'c', came without 'c'"),
         (
