@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,8 +31,8 @@ from pipelines.registry.promotion import Decision
 from pipelines.registry.publication import Draft, publish
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import dump_spec, flatten
-from pipelines.tracking import Run, git_commit, open_run
-from pipelines.training.checkpoints import forget
+from pipelines.tracking import SPEC_FILE, Run, adopt_run, git_commit, open_run
+from pipelines.training.checkpoints import claimed, forget
 from pipelines.training.launcher import check_resources, launch, ray_session
 from pipelines.training.loop import EpochReport
 from pipelines.training.usage import Usage
@@ -50,6 +52,9 @@ class Watcher(Protocol):
 
     def stage(self, text: str) -> None:
         """A new stage has begun."""
+
+    def opened(self, run_id: str) -> None:
+        """The job has this run from now on."""
 
     def epoch(self, report: EpochReport) -> None:
         """An epoch is over."""
@@ -78,16 +83,41 @@ def run_pipeline(spec: TrainingSpec, watcher: Watcher) -> Outcome:
     Raises DataError and ResourceError before a run is opened. After that every error ends the run as FAILED with its
     reason: TrainingError, RegistryError, PackageError, TrackingError.
     """
+    return _run_in(_new_run(spec), spec, watcher)
+
+
+def resume_pipeline(run_id: str, spec: TrainingSpec, watcher: Watcher) -> Outcome:
+    """Go on with a run that failed or was killed, after its last checkpoint; `spec` is the run's own.
+
+    Raises what `run_pipeline` raises, and SupersededError if the run has finished or another process is at work on it.
+    """
+    return _run_in(_old_run(run_id), spec, watcher)
+
+
+def _run_in(opening: AbstractContextManager[Run], spec: TrainingSpec, watcher: Watcher) -> Outcome:
     started = time.monotonic()
     dataset, network = _load(spec, watcher)
     watcher.stage("starting Ray")
     with ray_session():
         check_resources(spec.compute)
         watcher.stage("opening the MLflow run")
-        with open_run(mlflow_client(), spec.name) as run:
+        with opening as run:
+            watcher.opened(run.run_id)
             outcome = _carry_out(spec, dataset, network, run, watcher, spec.training.retries)
     forget(checkpoints_folder(run.run_id))
     return replace(outcome, seconds=time.monotonic() - started)
+
+
+@contextmanager
+def _new_run(spec: TrainingSpec) -> Iterator[Run]:
+    with open_run(mlflow_client(), spec.name) as run, claimed(run.run_id):
+        yield run
+
+
+@contextmanager
+def _old_run(run_id: str) -> Iterator[Run]:
+    with claimed(run_id), adopt_run(mlflow_client(), run_id, fence=lambda: None) as run:
+        yield run
 
 
 def run_pipeline_in(run: Run, spec: TrainingSpec, watcher: Watcher, retries: int) -> Outcome:
@@ -191,8 +221,8 @@ def _record_inputs(run: Run, spec: TrainingSpec, dataset: Dataset) -> None:
     if warning := imbalance(dataset.class_counts):
         _log.warning("%s", warning)
         run.set_tag(IMBALANCE_TAG, warning)
-    (run.folder / "spec.yaml").write_text(dump_spec(spec))
-    run.log_artifact(run.folder / "spec.yaml")
+    (run.folder / SPEC_FILE).write_text(dump_spec(spec))
+    run.log_artifact(run.folder / SPEC_FILE)
 
 
 def _served(spec: TrainingSpec, dataset: Dataset, predictor: Predictor, run: Run) -> Candidate:

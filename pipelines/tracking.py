@@ -32,6 +32,10 @@ from pipelines.outages import outlast
 _log = logging.getLogger(__name__)
 
 FAILURE_TAG = "drivetrain.failure"
+SPEC_FILE = "spec.yaml"
+"""The run's artifact that says what was asked for."""
+SOURCE_NAME = "drivetrain train"
+"""What MLflow shows as the source of a run that this machine trains by itself."""
 
 _FLUSH_EVERY_S = 1.0
 _PATIENCE_S = 60.0
@@ -232,7 +236,7 @@ def _close_after(run: Run, status: RunStatus, reason: str) -> None:
 
 
 def _create(client: MlflowClient, experiment: str) -> MlflowRun:
-    tags = {"mlflow.source.name": "drivetrain train", "mlflow.source.type": "LOCAL"}
+    tags = {"mlflow.source.name": SOURCE_NAME, "mlflow.source.type": "LOCAL"}
     if commit := git_commit():
         tags["mlflow.source.git.commit"] = commit
     try:
@@ -265,6 +269,15 @@ def _adopt(client: MlflowClient, run_id: str) -> tuple[MlflowRun, set[int]]:
     if FAILURE_TAG in run.data.tags:
         client.delete_tag(run_id, FAILURE_TAG)
     return run, {metric.step for metric in client.get_metric_history(run_id, "train_loss")}
+
+
+def recorded_spec(client: MlflowClient, run_id: str) -> str:
+    """The YAML of the spec that a run of the pipeline was begun with. Raises TrackingError."""
+    with TemporaryDirectory() as folder:
+        try:
+            return Path(client.download_artifacts(run_id, SPEC_FILE, folder)).read_text()
+        except (MlflowException, OSError) as error:
+            raise TrackingError(f"run {run_id} has no {SPEC_FILE} to go on with: {error}") from error
 
 
 def git_commit() -> str | None:
