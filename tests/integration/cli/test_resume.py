@@ -8,9 +8,10 @@ import pytest
 from mlflow import MlflowClient
 from safetensors.numpy import load_file
 
-from tests.integration.cli.commands import drivetrain, eventually, processes_of, running
+from tests.integration.cli.commands import drivetrain, processes_of, running
+from tests.integration.pipelines.jobs import eventually
 
-EPOCHS = 300
+EPOCHS = 1000
 SPEC = ("digits-mlp", "--set", f"training.epochs={EPOCHS}", "--set", "training.early_stopping=null")
 
 pytestmark = pytest.mark.slow
@@ -42,8 +43,6 @@ def test_a_job_that_was_cut_off_goes_on_in_its_run_to_the_same_weights(
     with running("train", *SPEC, home=tmp_path) as job:
         eventually(lambda: any(tmp_path.glob("checkpoints/*/*/*.pt")), within_s=90)
         (run_id,) = (folder.name for folder in (tmp_path / "checkpoints").iterdir())
-        refused = drivetrain("resume", run_id, home=tmp_path)
-        assert (refused.returncode, f"another process is at work on run {run_id}" in refused.stderr) == (1, True)
         job.popen.send_signal(number)
         job.popen.wait(60)
         assert f"drivetrain resume {run_id}" in job.printed() or number == signal.SIGKILL

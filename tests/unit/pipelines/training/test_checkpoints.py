@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from pipelines.data.loading import load_dataset
-from pipelines.errors import TrainingError
+from pipelines.errors import SupersededError, TrainingError
 from pipelines.models.network import build_network
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
 from pipelines.training import slabs
-from pipelines.training.checkpoints import NONE, Checkpoints, forget
+from pipelines.training.checkpoints import NONE, Checkpoints, claimed, forget
 from pipelines.training.loop import EpochReport, Fitting, fit
 from pipelines.training.slabs import Part
 from pipelines.training.team import Solo
@@ -272,3 +272,14 @@ def test_a_worker_that_does_not_see_the_checkpoint_of_the_first_says_so(tmp_path
 
     with pytest.raises(TrainingError, match=r"no whole checkpoint of epoch 3 in .*do all nodes share DRIVETRAIN_HOME"):
         list(train(job_of(spec_of(), tmp_path), Second(), CPU))
+
+
+def test_one_process_at_a_time_works_on_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIVETRAIN_HOME", str(tmp_path))
+    with claimed("run"):
+        with pytest.raises(SupersededError, match="another process is at work on run run"), claimed("run"):
+            pass
+        with claimed("other"):
+            pass
+    with claimed("run"):
+        pass
