@@ -1,12 +1,13 @@
 """Jobs in the command's own process: begun, and gone on with after they were interrupted, killed or had failed."""
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from pipelines.errors import RegistryError, SupersededError, TrackingError, WorkerLostError
-from pipelines.home import mlflow_client
+from pipelines.home import home, mlflow_client
 from services.cli.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def run_here(beginning: str) -> str | None:
 
     Raises InputError if several begin so, TrackingError if MLflow does not answer.
     """
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not home().exists():
+        return None  # nothing was ever trained here, and to look for it would make the folder
     from mlflow.exceptions import MlflowException
 
     from pipelines.tracking import SOURCE_NAME
