@@ -81,7 +81,7 @@ def predict(predictor: Predictor, features: np.ndarray) -> dict[str, np.ndarray]
 
 def contract(dataset: Dataset) -> tuple[tuple[TensorContract, ...], tuple[TensorContract, ...]]:
     """Inputs and outputs of the graph as the manifest states them; -1 marks the axes that are open."""
-    inputs = tuple(map(_column, dataset.encoding.columns)) or (_features(dataset),)
+    inputs = tuple(map(_column, dataset.encoding.columns)) or (_text(dataset) or _features(dataset),)
     if dataset.task == "regression":
         outputs = dataset.num_outputs if isinstance(dataset.num_outputs, tuple) else (dataset.num_outputs,)
         return inputs, (TensorContract(name="prediction", datatype="FP32", shape=(-1, *outputs)),)
@@ -92,6 +92,12 @@ def contract(dataset: Dataset) -> tuple[tuple[TensorContract, ...], tuple[Tensor
 def _column(column: Quantity | Category) -> TensorContract:
     datatype: Datatype = "BYTES" if isinstance(column, Category) else "FP32"
     return TensorContract(name=column.name, datatype=datatype, shape=(-1, 1))
+
+
+def _text(dataset: Dataset) -> TensorContract | None:
+    if dataset.text is None:
+        return None
+    return TensorContract(name=dataset.feature_names[0], datatype="BYTES", shape=(-1, 1), text=dataset.text)
 
 
 def _features(dataset: Dataset) -> TensorContract:
