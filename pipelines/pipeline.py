@@ -13,13 +13,14 @@ from torch import nn
 from pipelines.data.balance import imbalance
 from pipelines.data.dataset import Dataset
 from pipelines.data.loading import load_dataset
+from pipelines.evaluation.details import class_metrics, step_metrics
 from pipelines.evaluation.metrics import Evaluation, evaluate
 from pipelines.evaluation.model_card import write_model_card
 from pipelines.evaluation.plots import draw_plots
 from pipelines.export.encoding import with_encoding
 from pipelines.export.graph import Predictor, build_predictor, contract, export_onnx, predict
 from pipelines.home import checkpoints_folder, mlflow_client, tracking_uri
-from pipelines.models.network import build_network
+from pipelines.models.network import build_network, takes_any_length
 from pipelines.outages import outlast
 from pipelines.registry.manifest import Manifest
 from pipelines.registry.model_registry import VARIANT_TAG, ModelRegistry
@@ -32,6 +33,7 @@ from pipelines.tracking import Run, git_commit, open_run
 from pipelines.training.checkpoints import forget
 from pipelines.training.launcher import check_resources, launch, ray_session
 from pipelines.training.loop import EpochReport
+from pipelines.training.usage import Usage
 from pipelines.training.worker import Trained, make_job
 from pipelines.variants import Candidate, choose_variant
 
@@ -39,6 +41,8 @@ _log = logging.getLogger(__name__)
 
 VARIANT_REASON_TAG = "drivetrain.variant_reason"
 IMBALANCE_TAG = "drivetrain.class_imbalance"
+WARNING_TAG = "drivetrain.warning."
+"""With the kind of a warning: what was seen of it first."""
 
 
 class Watcher(Protocol):
@@ -49,6 +53,9 @@ class Watcher(Protocol):
 
     def epoch(self, report: EpochReport) -> None:
         """An epoch is over."""
+
+    def warning(self, text: str) -> None:
+        """The job goes on, but something about it looks wrong."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +103,8 @@ def run_pipeline_in(run: Run, spec: TrainingSpec, watcher: Watcher, retries: int
 def _load(spec: TrainingSpec, watcher: Watcher) -> tuple[Dataset, nn.Module]:
     watcher.stage("loading data")
     dataset = load_dataset(spec)
-    return dataset, build_network(spec.model, dataset.row_shape, dataset.num_outputs, spec.seed)
+    shape, outputs, one_logit = dataset.row_shape, dataset.num_outputs, spec.one_logit
+    return dataset, build_network(spec.model, shape, outputs, spec.seed, one_logit=one_logit)
 
 
 def _carry_out(
@@ -117,11 +125,11 @@ def _carry_out(
     predictor = build_predictor(network, dataset)
     served = _served(spec, dataset, predictor, run)
     plots = draw_plots(run.folder, reports, served.test, dataset.labels, dataset.target_name)
-    _record_results(run, trained, served, plots)
+    _record_results(run, dataset, trained, served, plots)
 
     watcher.stage("exporting and registering")
     draft = Draft(
-        manifest=_manifest(spec, dataset, run, served),
+        manifest=_manifest(spec, dataset, run, served, takes_any_length(network)),
         graph=served.graph,
         weights=trained.weights,
         spec_yaml=dump_spec(spec),
@@ -150,12 +158,31 @@ def _train(
 ) -> tuple[Trained, list[EpochReport]]:
     reports: list[EpochReport] = []
     for event in launch(make_job(spec, dataset, checkpoints_folder(run.run_id)), retries):
-        if isinstance(event, Trained):
-            return event, reports
-        reports.append(event)
-        run.log_metrics(event.metrics, step=event.epoch)
-        watcher.epoch(event)
+        match event:
+            case Trained():
+                return event, reports
+            case Usage():
+                _record_usage(run, event, spec.compute.workers)
+            case EpochReport():
+                reports.append(event)
+                run.log_metrics(event.metrics, step=event.epoch)
+                watcher.epoch(event)
+                _warn(run, event, watcher)
     raise AssertionError("a launch that ends without weights raises")
+
+
+def _record_usage(run: Run, usage: Usage, workers: int) -> None:
+    """Under MLflow's own names for system metrics, with the worker's rank in them where there are several."""
+    place = "system/" if workers == 1 else f"system/worker_{usage.rank}/"
+    for sample in usage.samples:
+        run.log_sample({place + name: value for name, value in sample.figures.items()}, sample.time_ms)
+
+
+def _warn(run: Run, report: EpochReport, watcher: Watcher) -> None:
+    for kind, text in report.health.warnings:
+        told = f"epoch {report.epoch}: {text}"
+        run.set_tag(WARNING_TAG + kind, told)
+        watcher.warning(told)
 
 
 def _record_inputs(run: Run, spec: TrainingSpec, dataset: Dataset) -> None:
@@ -185,19 +212,22 @@ def _served(spec: TrainingSpec, dataset: Dataset, predictor: Predictor, run: Run
     return served
 
 
-def _record_results(run: Run, trained: Trained, served: Candidate, plots: list[Path]) -> None:
+def _record_results(run: Run, dataset: Dataset, trained: Trained, served: Candidate, plots: list[Path]) -> None:
     """The figures of the weights that were kept; the epochs' own `val_` metrics end with the last epoch."""
     parts = {"best_val": served.validation, "test": served.test}
     final = {f"{part}_{name}": value for part, figures in parts.items() for name, value in figures.metrics.items()}
     if (check := served.check) is not None:
         final |= {f"val_{check.metric}_fp32": check.fp32_value, f"val_{check.metric}_{check.asked}": check.value}
-    run.log_metrics(final | {"best_epoch": float(trained.best_epoch)}, step=trained.best_epoch)
+    final |= class_metrics(served.test, dataset.labels) | {"best_epoch": float(trained.best_epoch)}
+    run.log_metrics(final, step=trained.best_epoch)
+    for step, errors in enumerate(step_metrics(served.test), start=1):
+        run.log_metrics(errors, step)
     for plot in plots:
         run.log_artifact(plot, "plots")
 
 
-def _manifest(spec: TrainingSpec, dataset: Dataset, run: Run, served: Candidate) -> Manifest:
-    inputs, outputs = contract(dataset)
+def _manifest(spec: TrainingSpec, dataset: Dataset, run: Run, served: Candidate, any_length: bool) -> Manifest:
+    inputs, outputs = contract(dataset, any_length)
     return Manifest(
         model=spec.name,
         task=dataset.task,

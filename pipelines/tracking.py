@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from functools import partial
+from itertools import accumulate, takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -38,8 +39,8 @@ _PATIENCE_WITH_ADOPTED_S = 150.0
 """How long publishing and closing outlast a server that does not answer; nobody at a terminal waits for the latter."""
 
 _PARAMS_A_BATCH = 100
-_CALLS_A_BATCH = 50
-"""Of `log_metrics`: MLflow takes 1000 metrics at once, and writes all of them or none."""
+_METRICS_A_BATCH = 1000
+"""So many MLflow takes at once, and writes all of them or none."""
 _MAX_PARAM_CHARS = 6000
 _MAX_TAG_CHARS = 5000
 
@@ -69,6 +70,7 @@ class Run:
         self.tags: Mapping[str, str] = run.data.tags
         self.folder = folder
         """For files to log; it stays until the run is closed."""
+        self._started_ms = int(run.info.start_time)
         self.patience_s = patience_s
         self.check_fence = fence
         self.closed_as: RunStatus | None = None
@@ -90,6 +92,11 @@ class Run:
             self._flushed_at = time.monotonic()
             if self._attempt("write metrics", self._flush):
                 self._catch_up()
+
+    def log_sample(self, metrics: Mapping[str, float], time_ms: int) -> None:
+        """Queue measurements that belong to no epoch but to a time; their step is the second of the run."""
+        step = max(0, time_ms - self._started_ms) // 1000
+        self._pending.append([Metric(key, value, time_ms, step) for key, value in metrics.items()])
 
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Copy a file from `folder` into the run's artifacts; a fault is retried later."""
@@ -140,7 +147,7 @@ class Run:
 
     def _flush(self) -> None:
         while self._pending:
-            calls = self._pending[:_CALLS_A_BATCH]
+            calls = self._pending[: _whole_calls(self._pending)]
             if batch := [metric for metrics in calls for metric in metrics]:
                 self.client.log_batch(self.run_id, metrics=batch)
             del self._pending[: len(calls)]
@@ -162,6 +169,12 @@ class Run:
             _log.warning("MLflow: could not %s (%s); the job goes on", action, error)
             return False
         return True
+
+
+def _whole_calls(pending: list[list[Metric]]) -> int:
+    """How many of the first calls fit a batch together; one at least."""
+    sums = accumulate(len(metrics) for metrics in pending)
+    return max(1, sum(1 for _ in takewhile(lambda metrics: metrics <= _METRICS_A_BATCH, sums)))
 
 
 @contextmanager

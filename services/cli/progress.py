@@ -77,3 +77,7 @@ class PipelineWatcher:
     def epoch(self, report: "EpochReport") -> None:
         """An epoch is over."""
         self.progress.epoch(report.epoch, report.metrics)
+
+    def warning(self, text: str) -> None:
+        """Something about the job looks wrong."""
+        self.progress.note(f"warning: {text}")

@@ -29,6 +29,9 @@ def train(
         str, typer.Option("--key", help="With --remote: the same key gives the same job; by default a fresh one.")
     ] = "",
     detach: Annotated[bool, typer.Option("--detach", help="With --remote: submit, and do not wait.")] = False,
+    find_lr: Annotated[
+        bool, typer.Option("--find-lr", help="Try growing learning rates, suggest one, and train nothing.")
+    ] = False,
 ) -> None:
     """Train a spec, register the model, and make it champion if it is at least as good.
 
@@ -38,11 +41,22 @@ def train(
     With --remote all of that is the training service's: a local file in data.path is uploaded first, and Ctrl-C leaves
     the job running (exit code 130), to be watched again with drivetrain watch.
 
+    With --find-lr nothing is trained, tracked or registered: it prints the learning rate at which the loss falls
+    fastest, and where it drew the loss against the rate, as in: drivetrain train digits-mlp --find-lr
+
     Example: drivetrain train digits-mlp --set training.epochs=5 --set optimizer.learning_rate=0.01
     """
     from pipelines.spec_file import load_spec
 
     parsed = load_spec(spec, overrides or [])
+    if find_lr:
+        from services.cli.find_rate import find_rate
+
+        if remote or key or detach:
+            given = remote or key or "--detach"
+            raise InputError(f"--find-lr: expected without --remote, --key and --detach, as it runs here, came with {given}")
+        find_rate(parsed, spec)
+        return
     if remote:
         from services.cli.remote_train import train_remotely
 

@@ -221,3 +221,8 @@ def test_a_text_that_unfolds_without_end_is_refused_at_once() -> None:
 def test_a_text_nested_too_deeply_is_refused() -> None:
     with pytest.raises(SpecError):
         parse_yaml("a: " + "[" * 5000, "spec")
+
+
+def test_class_weights_are_one_parameter_whatever_the_labels() -> None:
+    flat = flatten(build_spec({"loss": {"class_weights": {"a(b)": 2}}}))
+    assert flat["loss.class_weights"] == "{'a(b)': 2.0}"
