@@ -22,7 +22,7 @@ from pipelines.evaluation.plots import draw_plots
 from pipelines.export.encoding import with_encoding
 from pipelines.export.graph import Predictor, build_predictor, contract, export_onnx, predict
 from pipelines.home import checkpoints_folder, mlflow_client, tracking_uri
-from pipelines.models.network import build_network, takes_any_length
+from pipelines.models.network import network_of, takes_any_length
 from pipelines.outages import outlast
 from pipelines.registry.manifest import Manifest
 from pipelines.registry.model_registry import VARIANT_TAG, ModelRegistry
@@ -133,8 +133,7 @@ def run_pipeline_in(run: Run, spec: TrainingSpec, watcher: Watcher, retries: int
 def _load(spec: TrainingSpec, watcher: Watcher) -> tuple[Dataset, nn.Module]:
     watcher.stage("loading data")
     dataset = load_dataset(spec)
-    shape, outputs, one_logit = dataset.row_shape, dataset.num_outputs, spec.one_logit
-    return dataset, build_network(spec.model, shape, outputs, spec.seed, one_logit=one_logit)
+    return dataset, network_of(spec, dataset.row_shape, dataset.num_outputs, dataset.vocabulary)
 
 
 def _carry_out(

@@ -298,6 +298,7 @@ def _schema(dataset: Dataset) -> dict[str, object]:
     """The dataset's schema in MLflow's notation: named columns where there are names, else a tensor."""
     if dataset.feature_names:
         texts = {column.name for column in dataset.encoding.columns if isinstance(column, Category)}
+        texts |= set(dataset.feature_names) if dataset.text else set()
         kinds = {name: DataType.string if name in texts else DataType.float for name in dataset.feature_names}
         schema = Schema([ColSpec(kind, name) for name, kind in kinds.items()])
         return {"mlflow_colspec": schema.to_dict()}

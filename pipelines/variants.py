@@ -20,7 +20,7 @@ from pipelines.spec.registry import Registry
 _ROWS_A_PASS = 1024
 
 _MAKERS: Mapping[Variant, Callable[[onnx.ModelProto, Dataset], onnx.ModelProto]] = {
-    "int8": lambda graph, dataset: to_int8(graph, dataset.train.inputs),
+    "int8": lambda graph, dataset: to_int8(graph, dataset.graph_inputs(dataset.train)),
     "bf16": lambda graph, _: to_bf16(graph),
 }
 
@@ -63,8 +63,8 @@ def choose_variant(registry: Registry, dataset: Dataset, fp32: Candidate) -> Can
 
 
 def _measured(graph: onnx.ModelProto, dataset: Dataset) -> Candidate:
-    answers = _run(graph, dataset.test.inputs)
-    validation = evaluate(dataset, dataset.validation, _run(graph, dataset.validation.inputs))
+    answers = _run(graph, dataset.graph_inputs(dataset.test))
+    validation = evaluate(dataset, dataset.validation, _run(graph, dataset.graph_inputs(dataset.validation)))
     return Candidate(graph, validation, evaluate(dataset, dataset.test, answers), answers)
 
 

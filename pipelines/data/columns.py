@@ -15,11 +15,10 @@ from pipelines.spec.data import TableSource
 def read_columns(source: TableSource, frame: pd.DataFrame) -> Table:
     """The target and the features that the spec names. Raises DataError, naming column and row."""
     names = _feature_names(source, frame)
-    for name in (*names, source.target):
+    for name in names:
         _refuse_nesting(name, frame[name])
-    target = frame[source.target]
-    _refuse_gaps(source.target, _gaps(target))
-    origin, values = source.path, target.to_numpy()
+    check_column(source.target, frame[source.target])
+    origin, values = source.path, frame[source.target].to_numpy()
     if not source.by_column:
         features = np.stack([_numbers(name, frame[name], source) for name in names], axis=1)
         return Table(features, values, names, source.target, (), origin)
@@ -76,6 +75,17 @@ def _refuse_gaps(name: str, gaps: NDArray[np.bool_]) -> None:
 
 def _numbers(name: str, column: "pd.Series[Any]", source: TableSource) -> NDArray[np.float32]:
     return read_numbers(name, column, may_miss=source.missing != "refuse")
+
+
+def check_column(name: str, column: "pd.Series[Any]") -> None:
+    """Refuse nested values and gaps. Raises DataError."""
+    _refuse_nesting(name, column)
+    refuse_gaps(name, column)
+
+
+def refuse_gaps(name: str, column: "pd.Series[Any]") -> None:
+    """Raise DataError if a value is missing."""
+    _refuse_gaps(name, _gaps(column))
 
 
 def read_numbers(name: str, column: "pd.Series[Any]", *, may_miss: bool = False) -> NDArray[np.float32]:

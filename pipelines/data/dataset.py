@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from pipelines.data.encoding import Encoding
 from pipelines.data.scaling import Scaling
+from pipelines.registry.manifest import Text
+from pipelines.registry.texts import num_tokens
 from pipelines.spec.objective import Task
 
 INPUT = "features"
@@ -19,12 +21,12 @@ INPUT = "features"
 class Rows:
     """One part of the split, in the units of the source."""
 
-    features: NDArray[np.float32]
-    """(N, *row), as the network sees it but for standardisation."""
+    features: NDArray[Any]
+    """(N, *row) float32, as the network sees it but for standardisation; of texts token indices (N, T) int64."""
     targets: NDArray[np.int64] | NDArray[np.float32]
     """(N,): class indices or quantities; (N, horizon, variables) of a series."""
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    """(N, 1) each, by name, of which `features` are the encoding; empty where clients send features."""
+    """(N, 1) each, by name, of which `features` are made; empty where clients send features."""
 
     def __len__(self) -> int:
         return len(self.features)
@@ -59,6 +61,8 @@ class Dataset:
     """Whether rows are pictures, (channels, height, width) from 0 to 255, that were made to fit."""
     season: int | None = None
     """Of a series: the steps after which it is alike."""
+    text: Text | None = None
+    """Of texts: how they became the token indices that `features` are."""
 
     @property
     def row_shape(self) -> tuple[int, ...]:
@@ -69,6 +73,15 @@ class Dataset:
     def num_outputs(self) -> int | tuple[int, ...]:
         """What the network puts out a row: one value a class, one quantity, or a forecast (horizon, variables)."""
         return self.train.targets.shape[1:] or len(self.labels) or 1
+
+    @property
+    def vocabulary(self) -> int | None:
+        """Of texts: how many different token indices there are."""
+        return None if self.text is None else num_tokens(self.text)
+
+    def graph_inputs(self, rows: Rows) -> Mapping[str, NDArray[Any]]:
+        """What the graph itself takes for rows: what a client sends, but tokens for texts."""
+        return rows.inputs if self.text is None else {INPUT: rows.features}
 
     @property
     def class_counts(self) -> dict[str, int]:

@@ -14,8 +14,9 @@ from pipelines.data.sources import read_table
 from pipelines.data.splits import Indices, split_rows
 from pipelines.data.table import Table
 from pipelines.data.targets import Targets, encode_target
+from pipelines.data.texts import load_texts
 from pipelines.errors import DataError
-from pipelines.spec.data import Data, SeriesSource, TableSource
+from pipelines.spec.data import Data, SeriesSource, TableSource, TextSource
 from pipelines.spec.training_spec import TrainingSpec
 
 OUTPUTS = ("probabilities", "class_index", "prediction")
@@ -26,6 +27,8 @@ def load_dataset(spec: TrainingSpec) -> Dataset:
     """Read, check, shape, encode, split and measure the rows that a spec asks for. Raises DataError."""
     if isinstance(spec.data, SeriesSource):
         return load_series(spec.data, spec)
+    if isinstance(spec.data, TextSource):
+        return load_texts(spec.data, spec)
     return _load_rows(spec)
 
 

@@ -21,6 +21,7 @@ from pipelines.spec.data import (
     SeriesSource,
     SklearnSource,
     SyntheticSource,
+    TextSource,
 )
 from pipelines.spec.objective import Task
 
@@ -40,8 +41,8 @@ def read_table(source: Data, task: Task, seed: int) -> Table:
             return _npz(source)
         case ImagesSource():
             return read_pictures(source)
-        case SeriesSource():
-            raise AssertionError("windows of a series are made by load_series")
+        case SeriesSource() | TextSource():
+            raise AssertionError(f"{type(source).__name__} is no table of rows: load_dataset reads it")
 
 
 def _sklearn(source: SklearnSource) -> Table:

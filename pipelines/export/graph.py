@@ -100,7 +100,7 @@ def contract(
 
     Series may be of another length than those of the dataset if the network takes `any_length`.
     """
-    inputs = tuple(map(_column, dataset.encoding.columns)) or (_features(dataset, any_length),)
+    inputs = tuple(map(_column, dataset.encoding.columns)) or (_text(dataset) or _features(dataset, any_length),)
     if dataset.task == "regression":
         outputs = dataset.num_outputs if isinstance(dataset.num_outputs, tuple) else (dataset.num_outputs,)
         return inputs, (TensorContract(name="prediction", datatype="FP32", shape=(-1, *outputs)),)
@@ -111,6 +111,12 @@ def contract(
 def _column(column: Quantity | Category) -> TensorContract:
     datatype: Datatype = "BYTES" if isinstance(column, Category) else "FP32"
     return TensorContract(name=column.name, datatype=datatype, shape=(-1, 1))
+
+
+def _text(dataset: Dataset) -> TensorContract | None:
+    if dataset.text is None:
+        return None
+    return TensorContract(name=dataset.feature_names[0], datatype="BYTES", shape=(-1, 1), text=dataset.text)
 
 
 def _features(dataset: Dataset, any_length: bool) -> TensorContract:

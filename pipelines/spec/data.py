@@ -184,6 +184,31 @@ class ImagesSource(FileSource):
         return self
 
 
+class TextSource(FileSource):
+    """A column of texts and one of labels or quantities, CSV or Parquet."""
+
+    source: Literal["text"]
+    """Kind of source."""
+    text: str = Field(default="text", min_length=1)
+    """Column with the texts."""
+    target: str = Field(default="target", min_length=1)
+    """Column to predict."""
+    unit: Literal["words", "bytes"] = "words"
+    """What a token is: a word in lower case or a sign, or a byte of UTF-8."""
+    vocabulary: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Most words that are told apart: the most frequent ones of the training rows; the others are one unknown word."""
+    max_tokens: int = Field(default=256, ge=1, le=100_000)
+    """Tokens that are read of a text; what comes after them is left out."""
+
+    @model_validator(mode="after")
+    def _columns_fit(self) -> Self:
+        if self.text == self.target:
+            raise mismatch("text", "another column than the target", repr(self.text))
+        if self.shape is not None:
+            raise mismatch("shape", "none, as a text is as long as it is", str(list(self.shape)))
+        return self
+
+
 class SeriesSource(FileSource):
     """A time series: a table of one row a step, CSV or Parquet, from which windows of the past tell what comes next.
 
@@ -221,6 +246,6 @@ class SeriesSource(FileSource):
 
 
 Data = Annotated[
-    SklearnSource | SyntheticSource | CsvSource | ParquetSource | NpzSource | ImagesSource | SeriesSource,
+    SklearnSource | SyntheticSource | CsvSource | ParquetSource | NpzSource | ImagesSource | SeriesSource | TextSource,
     Field(discriminator="source"),
 ]

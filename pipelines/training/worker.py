@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipelines.data.dataset import Dataset, Rows
 from pipelines.errors import TrainingError
-from pipelines.models.network import build_network
+from pipelines.models.network import network_of
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.acceleration import num_threads
 from pipelines.training.checkpoints import NONE, Checkpoints
@@ -39,6 +39,8 @@ class Job:
     """Of each class in the loss; None where all weigh the same."""
     checkpoints: Path | None
     """Folder that the workers, wherever they run, keep checkpoints in and go on from; None for neither."""
+    vocabulary: int | None = None
+    """Of texts: how many different token indices there are."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ def make_job(spec: TrainingSpec, dataset: Dataset, checkpoints: Path | None = No
         target_deviation=float(dataset.target.deviation.mean()),
         class_weights=class_weights(spec.loss, dataset.labels, _rows_of_classes(dataset)),
         checkpoints=checkpoints and checkpoints / dataset.digest,
+        vocabulary=dataset.vocabulary,
     )
 
 
@@ -135,8 +138,7 @@ def _probe(job: Job, fitting: Fitting, train: Part) -> Probe:
 def _resumed(job: Job, checkpoints: Checkpoints, team: Team, device: torch.device) -> Fitting:
     """As training begins, or at the newest checkpoint that rank 0 sees, random numbers included."""
     torch.manual_seed(job.spec.seed)
-    row_shape, one_logit = job.train.features.shape[1:], job.spec.one_logit
-    network = build_network(job.spec.model, row_shape, job.num_outputs, job.spec.seed, one_logit=one_logit).to(device)
+    network = network_of(job.spec, job.train.features.shape[1:], job.num_outputs, job.vocabulary).to(device)
     fitting = Fitting(network, job.spec)
     mine = checkpoints.newest() if team.rank == 0 else 0  # the others add nothing to it
     epoch = int(team.total(torch.tensor(mine, dtype=torch.float64, device=device)))

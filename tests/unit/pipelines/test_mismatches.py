@@ -9,10 +9,11 @@ from pipelines.errors import DataError, Mismatch, SpecError
 from pipelines.spec_file import build_spec
 
 SECTIONS = "one of name, seed, data, model, loss, optimizer, schedule, regularization, training, compute, registry"
-SOURCES = "one of sklearn, synthetic, csv, parquet, npz, images, series"
+SOURCES = "one of sklearn, synthetic, csv, parquet, npz, images, series, text"
 CSV = {"source": "csv", "path": "x.csv"}
 IMAGES = {"source": "images", "path": "album"}
 SERIES = {"source": "series", "path": "x.csv"}
+TEXT = {"source": "text", "path": "x.csv"}
 CLASS_WEIGHTS = (
     "loss.class_weights: expected 'balanced', came {'a': 0}\n"  # either it, or a mapping
     "loss.class_weights.a: expected greater than 0, came 0"
@@ -207,6 +208,15 @@ def refusal(tree: Any) -> SpecError:  # noqa: ANN401 - a spec of any wrong type
         (
             {"data": IMAGES | {"augment": {"flop": True}}},
             "data.augment.flop: expected 'flip' (the nearest known key), came 'flop'",
+        ),
+        ({"data": TEXT | {"target": "text"}}, "data.text: expected another column than the target, came 'text'"),
+        (
+            {"data": TEXT | {"shape": [9]}},
+            "data.shape: expected none, as a text is as long as it is, came [9]",
+        ),
+        (
+            {"data": TEXT | {"unit": "letters"}},
+            "data.unit: expected 'words' or 'bytes', came 'letters'",
         ),
         ({"data": IMAGES | {"size": [8]}}, "data.size.1: expected a value, came nothing"),
         ({"loss": {"name": "mse"}}, "loss.name: expected cross_entropy for the set 'digits', came 'mse'"),

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pipelines.data.dataset import Dataset
-from pipelines.data.digit_images import write_digits
+from pipelines.data.samples import write_digits
 from pipelines.data.loading import load_dataset
 from pipelines.data.sources import read_table
 from pipelines.data.table import Table
