@@ -16,5 +16,5 @@ def imbalance(counts: Mapping[str, int]) -> str:
         return ""
     return (
         f"classes are uneven: {counts[rarest]} training rows are {rarest!r}, {counts[most_frequent]} are "
-        f"{most_frequent!r}; accuracy says little about the rare ones"
+        f"{most_frequent!r}; accuracy says little about the rare ones (loss.class_weights: balanced makes up for it)"
     )

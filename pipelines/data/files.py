@@ -47,7 +47,9 @@ def find_files(address: str, suffixes: tuple[str, ...]) -> Files:
     system, path = _opened(address)
     try:
         return _found(system, path, address, suffixes)
-    except OSError as error:
+    except DataError:
+        raise
+    except Exception as error:  # file systems raise whatever their stores answer
         raise DataError("data.path", f"{address!r} to be readable", str(error)) from error
 
 

@@ -44,7 +44,7 @@ def _unpacked(found: Files) -> Files:
     if len(found.paths) != 1 or found.paths[0].lower().endswith(SUFFIXES):
         return found
     try:
-        archive = ZipFileSystem(found.system.open(found.paths[0], "rb"))
+        archive = ZipFileSystem(BytesIO(found.system.cat_file(found.paths[0])))
         paths = sorted(archive.find("/"))
     except (BadZipFile, OSError, ValueError) as error:
         came = f"{found.paths[0]!r} ({error})"

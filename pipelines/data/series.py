@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,7 @@ def read_series(source: SeriesSource) -> Series:
     return Series(values, names)
 
 
-def _times(name: str, column: "pd.Series[pd.Timestamp]") -> "pd.Series[pd.Timestamp]":
+def _times(name: str, column: "pd.Series[Any]") -> "pd.Series[Any]":
     """Dates as such, and numbers as they are."""
     if column.isna().any():
         row = int(np.flatnonzero(column.isna())[0]) + 1
@@ -81,7 +82,7 @@ def _times(name: str, column: "pd.Series[pd.Timestamp]") -> "pd.Series[pd.Timest
         raise DataError("data.time", expected, str(error).splitlines()[0]) from error
 
 
-def _check_steps(source: SeriesSource, times: "pd.Series[pd.Timestamp]") -> None:
+def _check_steps(source: SeriesSource, times: "pd.Series[Any]") -> None:
     """Each time once, and, unless they may be irregular, one step after the other."""
     doubled = times[times.duplicated()]
     if len(doubled):
@@ -89,14 +90,22 @@ def _check_steps(source: SeriesSource, times: "pd.Series[pd.Timestamp]") -> None
     if source.irregular or len(times) < 3:
         return
     steps = np.diff(times.to_numpy())
-    if steps.dtype.kind == "f":
-        same = bool(np.allclose(steps, steps[0], rtol=1e-3))
-    else:
-        same = bool((steps == steps[0]).all())
-    if not same and (times.dtype.kind != "M" or pd.infer_freq(pd.DatetimeIndex(times)) is None):
+    if not (_all_alike(steps) or (times.dtype.kind == "M" and _are_months(times))):
         at = int(np.argmax(steps != steps[0])) + 1
         came = f"{times.iloc[at]} after {times.iloc[at - 1]}"
         raise DataError("data.time", "equal steps, or data.irregular: true", came)
+
+
+def _all_alike(steps: NDArray[Any]) -> bool:
+    if steps.dtype.kind == "f":
+        return bool(np.allclose(steps, steps[0], rtol=1e-3))
+    return bool((steps == steps[0]).all())
+
+
+def _are_months(times: "pd.Series[Any]") -> bool:
+    """Whether the steps are months, or as many months each, whose days differ."""
+    months = np.diff((times.dt.year * 12 + times.dt.month).to_numpy())
+    return bool(months[0] > 0) and _all_alike(months)
 
 
 def _parts(num_steps: int, shares: Split) -> dict[str, slice]:

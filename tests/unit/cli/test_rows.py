@@ -2,6 +2,7 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -177,3 +178,20 @@ def test_wrong_columns_are_named(name: str, content: str | bytes, message: str, 
     with pytest.raises(InputError) as caught:
         read_inputs(written(name, content), BIRDS)
     assert str(caught.value).startswith(f"ROWS: {message}")
+
+
+def test_a_picture_goes_as_it_is(written: Written) -> None:
+    album = replace(IMAGES, encoded_images={"features": "any, made to fit L 2x2 (width x height)"})
+    assert read_inputs(written("digit.PNG", b"a picture"), album) == [b"a picture"]
+
+
+def test_a_model_of_rows_takes_no_pictures(written: Written) -> None:
+    with pytest.raises(InputError, match="expected rows, as the model 'm' takes no pictures, came '"):
+        read_inputs(written("digit.png", b"a picture"), NAMED)
+
+
+def test_a_table_of_steps_is_one_window_of_a_series(written: Written) -> None:
+    tides = taking(-1, 2, names=("tide", "wind"))
+    rows = read_inputs(written("steps.csv", "hour,wind,tide\n1,7,1\n2,8,2\n3,9,3\n"), tides)
+    assert isinstance(rows, np.ndarray)
+    assert rows.tolist() == [[[1, 7], [2, 8], [3, 9]]]

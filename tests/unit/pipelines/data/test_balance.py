@@ -12,5 +12,6 @@ def test_even_enough(counts: dict[str, int]) -> None:
 
 def test_a_rare_class_is_named_with_its_rows() -> None:
     assert imbalance({"no": 95, "maybe": 40, "yes": 9}) == (
-        "classes are uneven: 9 training rows are 'yes', 95 are 'no'; accuracy says little about the rare ones"
+        "classes are uneven: 9 training rows are 'yes', 95 are 'no'; accuracy says little about the rare ones "
+        "(loss.class_weights: balanced makes up for it)"
     )

@@ -1,5 +1,7 @@
 """Everything a user may have, against everything a model may take."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -199,3 +201,29 @@ def test_what_does_not_fit_is_named(data: Data, described: ModelMetadata, messag
     with pytest.raises(InvalidDataError) as caught:
         as_inputs(data, described)
     assert str(caught.value).startswith(message)
+
+
+ALBUM = replace(model(tensor("pixels", "FP32", 1, 2, 2)), encoded_images={"pixels": "any, made to fit L 2x2"})
+
+
+@pytest.mark.parametrize("data", [[b"a", b"b"], (b"a", b"b"), {"pixels": [b"a", b"b"]}])
+def test_encoded_images_are_a_row_each(data: Data) -> None:
+    assert as_inputs(data, ALBUM)["pixels"].tolist() == [b"a", b"b"]
+
+
+def test_pixels_go_as_they_are_to_a_model_of_images() -> None:
+    assert as_inputs(np.ones((3, 1, 2, 2)), ALBUM)["pixels"].dtype == np.float32
+
+
+def test_a_model_that_takes_no_images_takes_no_bytes() -> None:
+    with pytest.raises(InvalidDataError, match="inputs\\[features\\]: expected FP32 values"):
+        as_inputs([b"a", b"b"], NAMED)
+
+
+SERIES = model(tensor("features", "FP32", -1, 2), feature_names=("tide", "wind"))
+
+
+def test_a_frame_of_steps_is_one_window() -> None:
+    frame = pd.DataFrame({"wind": [7, 8, 9], "tide": [1, 2, 3]})
+    assert as_inputs(frame, SERIES)["features"].tolist() == [[[1, 7], [2, 8], [3, 9]]]
+    assert as_inputs(np.ones((5, 3, 2)), SERIES)["features"].shape == (5, 3, 2)
