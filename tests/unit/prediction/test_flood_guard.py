@@ -72,7 +72,7 @@ def test_who_takes_long_to_fill_the_memory_is_cut_too(watched: "Watched") -> Non
         assert watched.guard.alarmed, "this is no time to forget what the memory was"
     assert watched.guard.num_cut == 0
     watched.grow_to(17 * MIB)
-    assert watched.guard.num_cut == 1
+    assert watched.guard.num_cut > 0
 
 
 @pytest.mark.parametrize("grown_mib", [12, 24])
