@@ -43,7 +43,9 @@ def find_files(address: str, suffixes: tuple[str, ...]) -> Files:
         return _local_file(datasets_folder() / address.removeprefix(CONTENT_SCHEME), address, "uploaded here")
     if address.startswith(BUNDLED_SCHEME):
         folder = Path(str(package_files("pipelines"))) / "recipes" / "data"
-        return _local_file(folder / Path(address.removeprefix(BUNDLED_SCHEME)).name, address, "shipped with the recipes")
+        return _local_file(
+            folder / Path(address.removeprefix(BUNDLED_SCHEME)).name, address, "shipped with the recipes"
+        )
     system, path = _opened(address)
     try:
         return _found(system, path, address, suffixes)

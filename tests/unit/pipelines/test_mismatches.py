@@ -174,6 +174,7 @@ def refusal(tree: Any) -> SpecError:  # noqa: ANN401 - a spec of any wrong type
             {"schedule": {"warmup_epochs": 5}, "training": {"epochs": 5}},
             "schedule.warmup_epochs: expected less than training.epochs, which is 5, came 5",
         ),
+        (
             {"data": CSV | {"categories": ["colour", "target"]}},
             "data.categories: expected columns among the features, came 'target'",
         ),
