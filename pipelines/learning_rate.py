@@ -9,7 +9,7 @@ from pipelines.data.loading import load_dataset
 from pipelines.errors import TrainingError
 from pipelines.evaluation.rate_plot import draw_rate_curve
 from pipelines.home import home
-from pipelines.models.network import build_network
+from pipelines.models.network import network_of
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.rate_finder import RateCurve, find_rate
 from pipelines.training.worker import make_job
@@ -31,7 +31,7 @@ def search_learning_rate(spec: TrainingSpec) -> RateSearch:
     torch.set_num_threads(spec.compute.cpus_per_worker)
     job = make_job(spec, load_dataset(spec))
     device = torch.device("cuda" if spec.compute.gpus_per_worker and torch.cuda.is_available() else "cpu")
-    network = build_network(spec.model, job.train.features.shape[1:], job.num_outputs, spec.seed).to(device)
+    network = network_of(spec, job.train.features.shape[1:], job.num_outputs, job.vocabulary).to(device)
     torch.manual_seed(spec.seed)
     features, targets = (torch.from_numpy(each).to(device) for each in (job.train.features, job.train.targets))
     curve = find_rate(network, spec, features, targets)

@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,15 +12,17 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from pipelines.data.balance import imbalance
 from pipelines.data.dataset import Dataset
 from pipelines.data.loading import load_dataset
 from pipelines.evaluation.details import class_metrics, step_metrics
 from pipelines.evaluation.metrics import Evaluation, evaluate
 from pipelines.evaluation.model_card import write_model_card
 from pipelines.evaluation.plots import draw_plots
+from pipelines.export.encoding import with_encoding
 from pipelines.export.graph import Predictor, build_predictor, contract, export_onnx, predict
 from pipelines.home import checkpoints_folder, mlflow_client, tracking_uri
-from pipelines.models.network import build_network
+from pipelines.models.network import network_of, takes_any_length
 from pipelines.outages import outlast
 from pipelines.registry.manifest import Manifest
 from pipelines.registry.model_registry import VARIANT_TAG, ModelRegistry
@@ -27,8 +31,8 @@ from pipelines.registry.promotion import Decision
 from pipelines.registry.publication import Draft, publish
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import dump_spec, flatten
-from pipelines.tracking import Run, git_commit, open_run
-from pipelines.training.checkpoints import forget
+from pipelines.tracking import SPEC_FILE, Run, adopt_run, git_commit, open_run
+from pipelines.training.checkpoints import claimed, forget
 from pipelines.training.launcher import check_resources, launch, ray_session
 from pipelines.training.loop import EpochReport
 from pipelines.training.usage import Usage
@@ -38,6 +42,7 @@ from pipelines.variants import Candidate, choose_variant
 _log = logging.getLogger(__name__)
 
 VARIANT_REASON_TAG = "drivetrain.variant_reason"
+IMBALANCE_TAG = "drivetrain.class_imbalance"
 WARNING_TAG = "drivetrain.warning."
 """With the kind of a warning: what was seen of it first."""
 
@@ -47,6 +52,9 @@ class Watcher(Protocol):
 
     def stage(self, text: str) -> None:
         """A new stage has begun."""
+
+    def opened(self, run_id: str) -> None:
+        """The job has this run from now on."""
 
     def epoch(self, report: EpochReport) -> None:
         """An epoch is over."""
@@ -75,16 +83,41 @@ def run_pipeline(spec: TrainingSpec, watcher: Watcher) -> Outcome:
     Raises DataError and ResourceError before a run is opened. After that every error ends the run as FAILED with its
     reason: TrainingError, RegistryError, PackageError, TrackingError.
     """
+    return _run_in(_new_run(spec), spec, watcher)
+
+
+def resume_pipeline(run_id: str, spec: TrainingSpec, watcher: Watcher) -> Outcome:
+    """Go on with a run that failed or was killed, after its last checkpoint; `spec` is the run's own.
+
+    Raises what `run_pipeline` raises, and SupersededError if the run has finished or another process is at work on it.
+    """
+    return _run_in(_old_run(run_id), spec, watcher)
+
+
+def _run_in(opening: AbstractContextManager[Run], spec: TrainingSpec, watcher: Watcher) -> Outcome:
     started = time.monotonic()
     dataset, network = _load(spec, watcher)
     watcher.stage("starting Ray")
     with ray_session():
         check_resources(spec.compute)
         watcher.stage("opening the MLflow run")
-        with open_run(mlflow_client(), spec.name) as run:
+        with opening as run:
+            watcher.opened(run.run_id)
             outcome = _carry_out(spec, dataset, network, run, watcher, spec.training.retries)
     forget(checkpoints_folder(run.run_id))
     return replace(outcome, seconds=time.monotonic() - started)
+
+
+@contextmanager
+def _new_run(spec: TrainingSpec) -> Iterator[Run]:
+    with open_run(mlflow_client(), spec.name) as run, claimed(run.run_id):
+        yield run
+
+
+@contextmanager
+def _old_run(run_id: str) -> Iterator[Run]:
+    with claimed(run_id), adopt_run(mlflow_client(), run_id, fence=lambda: None) as run:
+        yield run
 
 
 def run_pipeline_in(run: Run, spec: TrainingSpec, watcher: Watcher, retries: int) -> Outcome:
@@ -100,7 +133,7 @@ def run_pipeline_in(run: Run, spec: TrainingSpec, watcher: Watcher, retries: int
 def _load(spec: TrainingSpec, watcher: Watcher) -> tuple[Dataset, nn.Module]:
     watcher.stage("loading data")
     dataset = load_dataset(spec)
-    return dataset, build_network(spec.model, dataset.row_shape, dataset.num_outputs, spec.seed)
+    return dataset, network_of(spec, dataset.row_shape, dataset.num_outputs, dataset.vocabulary)
 
 
 def _carry_out(
@@ -125,11 +158,11 @@ def _carry_out(
 
     watcher.stage("exporting and registering")
     draft = Draft(
-        manifest=_manifest(spec, dataset, run, served),
+        manifest=_manifest(spec, dataset, run, served, takes_any_length(network)),
         graph=served.graph,
         weights=trained.weights,
         spec_yaml=dump_spec(spec),
-        held_out=Golden({"features": dataset.test.features}, served.answers),
+        held_out=Golden(dataset.test.inputs, served.answers),
         model_card=write_model_card(spec, dataset, run.run_id, served.validation, served.test, served.reason),
         plots=plots,
     )
@@ -184,15 +217,18 @@ def _warn(run: Run, report: EpochReport, watcher: Watcher) -> None:
 def _record_inputs(run: Run, spec: TrainingSpec, dataset: Dataset) -> None:
     run.log_params(flatten(spec))
     run.log_dataset(dataset)
-    (run.folder / "spec.yaml").write_text(dump_spec(spec))
-    run.log_artifact(run.folder / "spec.yaml")
+    if warning := imbalance(dataset.class_counts):
+        _log.warning("%s", warning)
+        run.set_tag(IMBALANCE_TAG, warning)
+    (run.folder / SPEC_FILE).write_text(dump_spec(spec))
+    run.log_artifact(run.folder / SPEC_FILE)
 
 
 def _served(spec: TrainingSpec, dataset: Dataset, predictor: Predictor, run: Run) -> Candidate:
     """The graph to register: as exported, or the variant that the spec asks for, with its own figures."""
     answers = predict(predictor, dataset.test.features)
     fp32 = Candidate(
-        graph=export_onnx(predictor, dataset.row_shape),
+        graph=with_encoding(export_onnx(predictor, dataset.row_shape), dataset.encoding),
         validation=evaluate(dataset, dataset.validation, predict(predictor, dataset.validation.features)),
         test=evaluate(dataset, dataset.test, answers),
         answers=answers,
@@ -219,8 +255,8 @@ def _record_results(run: Run, dataset: Dataset, trained: Trained, served: Candid
         run.log_artifact(plot, "plots")
 
 
-def _manifest(spec: TrainingSpec, dataset: Dataset, run: Run, served: Candidate) -> Manifest:
-    inputs, outputs = contract(dataset)
+def _manifest(spec: TrainingSpec, dataset: Dataset, run: Run, served: Candidate, any_length: bool) -> Manifest:
+    inputs, outputs = contract(dataset, any_length)
     return Manifest(
         model=spec.name,
         task=dataset.task,

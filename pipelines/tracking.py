@@ -24,6 +24,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from pipelines.data.dataset import Dataset
+from pipelines.data.encoding import Category
 from pipelines.errors import SupersededError, TrackingError
 from pipelines.home import artifact_location
 from pipelines.outages import outlast
@@ -31,6 +32,10 @@ from pipelines.outages import outlast
 _log = logging.getLogger(__name__)
 
 FAILURE_TAG = "drivetrain.failure"
+SPEC_FILE = "spec.yaml"
+"""The run's artifact that says what was asked for."""
+SOURCE_NAME = "drivetrain train"
+"""What MLflow shows as the source of a run that this machine trains by itself."""
 
 _FLUSH_EVERY_S = 1.0
 _PATIENCE_S = 60.0
@@ -109,9 +114,7 @@ class Run:
             source_type="local",
             source=json.dumps({"uri": dataset.origin}),
             schema=json.dumps(_schema(dataset)),
-            profile=json.dumps(
-                {"train_rows": len(dataset.train), "val_rows": len(dataset.validation), "test_rows": len(dataset.test)}
-            ),
+            profile=json.dumps(_profile(dataset)),
         )
         given = DatasetInput(entry, [InputTag("mlflow.data.context", "training")])
         self._attempt_or_keep("record the dataset", lambda: self.client.log_inputs(self.run_id, [given]))
@@ -233,7 +236,7 @@ def _close_after(run: Run, status: RunStatus, reason: str) -> None:
 
 
 def _create(client: MlflowClient, experiment: str) -> MlflowRun:
-    tags = {"mlflow.source.name": "drivetrain train", "mlflow.source.type": "LOCAL"}
+    tags = {"mlflow.source.name": SOURCE_NAME, "mlflow.source.type": "LOCAL"}
     if commit := git_commit():
         tags["mlflow.source.git.commit"] = commit
     try:
@@ -268,6 +271,15 @@ def _adopt(client: MlflowClient, run_id: str) -> tuple[MlflowRun, set[int]]:
     return run, {metric.step for metric in client.get_metric_history(run_id, "train_loss")}
 
 
+def recorded_spec(client: MlflowClient, run_id: str) -> str:
+    """The YAML of the spec that a run of the pipeline was begun with. Raises TrackingError."""
+    with TemporaryDirectory() as folder:
+        try:
+            return Path(client.download_artifacts(run_id, SPEC_FILE, folder)).read_text()
+        except (MlflowException, OSError) as error:
+            raise TrackingError(f"run {run_id} has no {SPEC_FILE} to go on with: {error}") from error
+
+
 def git_commit() -> str | None:
     """Commit of the working directory's repository; None outside of one."""
     try:
@@ -277,10 +289,18 @@ def git_commit() -> str | None:
     return asked.stdout.strip() if asked.returncode == 0 else None
 
 
+def _profile(dataset: Dataset) -> dict[str, object]:
+    rows = {"train_rows": dataset.train, "val_rows": dataset.validation, "test_rows": dataset.test}
+    return {name: len(part) for name, part in rows.items()} | {"train_classes": dataset.class_counts}
+
+
 def _schema(dataset: Dataset) -> dict[str, object]:
     """The dataset's schema in MLflow's notation: named columns where there are names, else a tensor."""
     if dataset.feature_names:
-        schema = Schema([ColSpec(DataType.float, name) for name in dataset.feature_names])
+        texts = {column.name for column in dataset.encoding.columns if isinstance(column, Category)}
+        texts |= set(dataset.feature_names) if dataset.text else set()
+        kinds = {name: DataType.string if name in texts else DataType.float for name in dataset.feature_names}
+        schema = Schema([ColSpec(kind, name) for name, kind in kinds.items()])
         return {"mlflow_colspec": schema.to_dict()}
     return {
         "mlflow_tensorspec": {

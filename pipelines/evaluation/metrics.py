@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from pipelines.data.dataset import Dataset, Rows
 from pipelines.evaluation.classification import classification_figures
+from pipelines.evaluation.naive import naive_figures
 from pipelines.evaluation.regression import regression_figures
 from pipelines.registry.package import Arrays
 from pipelines.registry.promotion import Score
@@ -45,4 +46,6 @@ def evaluate(dataset: Dataset, part: Rows, outputs: Arrays) -> Evaluation:
         return Evaluation(figures, part.targets, predicted, probabilities)
     quantities = outputs["prediction"].reshape(part.targets.shape)
     figures = regression_figures(part.targets.astype(np.float64), quantities.astype(np.float64))
+    if dataset.season is not None:
+        figures |= naive_figures(part, dataset.season, figures["mae"])
     return Evaluation(figures, part.targets, quantities)

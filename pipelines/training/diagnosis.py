@@ -6,6 +6,7 @@ It runs only after such a loss was seen, so training itself pays for one look at
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,9 @@ from pipelines.errors import NonFiniteError, TrainingError
 from pipelines.spec.optimizer import GradientDescent
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.batches import Batches
-from pipelines.training.loop import EpochReport, Fitting, Part
+from pipelines.training.loop import EpochReport, Fitting
 from pipelines.training.objective import Objective
+from pipelines.training.slabs import Part
 
 _FAR = 1000.0
 """Scaled features beyond this many deviations are worth a look."""
@@ -99,8 +101,10 @@ class _Watched(nn.Module):
     def _next(self, num_rows: int) -> _Batch:
         this = (len(self._fitting.reports) + 1, self.training)
         if this != self._pass:
-            self._pass, self.batch = this, _Batch("training" if self.training else "validation")
-            self._training_rows = self._rows_of(this[0])
+            done = self._fitting.passed.updates  # of an epoch that a checkpoint has the beginning of
+            self._pass = this
+            self.batch = _Batch("training", done) if self.training else _Batch("validation")
+            self._training_rows = islice(self._rows_of(this[0]), done, None)
         last = self.batch
         if self.training:
             self._trained = _Batch(last.part, last.step + 1, next(self._training_rows, _NO_ROWS))

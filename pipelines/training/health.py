@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.training.objective import Objective
+from pipelines.training.slabs import Part
 from pipelines.training.tally import Measures
 
 _ROWS = 256
@@ -44,12 +45,12 @@ class Health:
 
 @dataclass
 class Probe:
-    """Looks at a network through evenly spaced training rows: features (N, *row), targets (N,), on its device."""
+    """Looks at a network through evenly spaced training rows."""
 
     network: nn.Module
     objective: Objective
-    features: Tensor
-    targets: Tensor
+    part: Part
+    """On the network's device."""
     batch_size: int
     validation_rows: int
     told: set[str] = field(default_factory=set)
@@ -57,7 +58,7 @@ class Probe:
 
     def look(self, train: Measures, validation: Measures, *, best: bool) -> Health:
         """After an epoch with these figures; `best` if no epoch had a lower validation loss."""
-        rows = _spaced(len(self.targets), min(_ROWS, max(self.batch_size, 32))).to(self.targets.device)
+        rows = _spaced(len(self.part.targets), min(_ROWS, max(self.batch_size, 32)))
         with _still(self.network), _active_units(self.network) as active:
             norms, slopes = self._gradients(rows)
         found = {
@@ -73,7 +74,7 @@ class Probe:
     def _gradients(self, rows: Tensor) -> tuple[Tensor, tuple[float, float]]:
         """The norm of each parameter's gradient, and the size of the first and the last weights'."""
         parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        loss = self.objective.per_row(self.network(self.features[rows]), self.targets[rows]).mean()
+        loss = self.objective.per_row(self.network(*self.part.inputs(rows)), self.part.targets[rows]).mean()
         gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         found = [gradient for gradient in gradients if gradient is not None]
         weights = [gradient for gradient in found if gradient.dim() > 1]
@@ -84,10 +85,10 @@ class Probe:
         """Suspects among few rows are looked at again with many."""
         if "dead_relus" in self.told or not any(_dead_share(units) >= DEAD_SHARE for units in active.values()):
             return ""
-        rows = _spaced(len(self.targets), _ROWS_OF_A_PASS).to(self.targets.device)
+        rows = _spaced(len(self.part.targets), _ROWS_OF_A_PASS)
         with torch.no_grad(), _still(self.network), _active_units(self.network) as active:
             for chunk in rows.split(max(self.batch_size, 32)):
-                self.network(self.features[chunk])
+                self.network(*self.part.inputs(chunk))
         name, units = max(active.items(), key=lambda entry: _dead_share(entry[1]))
         if _dead_share(units) < DEAD_SHARE:
             return ""

@@ -133,6 +133,12 @@ def _one_worker(job: Job) -> Iterator[Event]:
 
 def _several_workers(job: Job) -> Iterator[Event]:
     compute = job.spec.compute
+    _log.info(
+        "%d workers share each batch of %d rows; batch and learning rate %g are what one worker would have",
+        compute.workers,
+        job.spec.training.batch_size,
+        job.spec.optimizer.learning_rate,
+    )
     events = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": _this_node()})
     resources = {"CPU": compute.cpus_per_worker, "GPU": compute.gpus_per_worker}
     trainer = ray.train.torch.TorchTrainer(

@@ -18,17 +18,18 @@ class Measures:
 
 
 def tally(task: Task, outputs: Tensor, targets: Tensor, losses: Tensor) -> Tensor:
-    """Sums over the rows of a batch, in float64: outputs (B, K), targets (B,), losses (B,) → (S,).
+    """Sums over the rows of a batch, in float64: outputs (B, C) and targets (B,), losses (B,) → (S,).
 
-    A single logit (B, 1) stands for the second of two classes. Forecasts have outputs and targets (B, H, V); a row's
-    errors are then averaged over its values.
+    Forecasts (B, *) have as many targets; a row counts with the mean over its values.
     """
     rows = torch.full_like(losses, 1, dtype=torch.float64)
     if task == "classification":
-        columns = [rows, losses, _predicted(outputs) == targets]
+        columns = [rows, losses, outputs.argmax(dim=1) == targets]
     else:
-        errors = outputs.reshape(targets.shape) - targets
-        columns = [rows, losses, *map(_row_mean, (errors.abs(), errors.square(), targets, targets.square()))]
+        wanted = targets.view_as(outputs).flatten(1)
+        errors = outputs.flatten(1) - wanted
+        each = (errors.abs(), errors.square(), wanted, wanted.square())
+        columns = [rows, losses, *(value.mean(dim=1) for value in each)]
     return torch.stack([column.double() for column in columns]).sum(dim=1)
 
 
@@ -48,11 +49,3 @@ def measure(task: Task, sums: Tensor, target_deviation: float) -> Measures:
         "r2": 1 - squared / spread if spread else 0.0,
     }
     return Measures(loss / rows, figures)
-
-
-def _predicted(outputs: Tensor) -> Tensor:
-    return outputs.argmax(dim=1) if outputs.shape[1] > 1 else outputs[:, 0] > 0
-
-
-def _row_mean(values: Tensor) -> Tensor:
-    return values if values.dim() == 1 else values.flatten(1).mean(dim=1)

@@ -1,7 +1,7 @@
 """What one worker does, the same alone, in a Ray actor and under Ray Train."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from pipelines.data.dataset import Dataset, Rows
 from pipelines.errors import TrainingError
-from pipelines.models.network import build_network
+from pipelines.models.network import network_of
 from pipelines.spec.training_spec import TrainingSpec
-from pipelines.training.checkpoints import Checkpoints
+from pipelines.training.acceleration import num_threads
+from pipelines.training.checkpoints import NONE, Checkpoints
 from pipelines.training.diagnosis import Suspect, explain
 from pipelines.training.health import Probe
-from pipelines.training.loop import EpochReport, Fitting, Part, fit
-from pipelines.training.objective import Objective
+from pipelines.training.loop import EpochReport, Fitting, fit
+from pipelines.training.objective import Objective, build_objective, class_weights
+from pipelines.training.slabs import Part
 from pipelines.training.team import DistributedTeam, Solo, Team
 from pipelines.training.usage import Meter, Usage
 
@@ -30,11 +32,15 @@ class Job:
     spec: TrainingSpec
     train: Rows
     validation: Rows
-    num_outputs: int
+    num_outputs: int | tuple[int, ...]
     target_deviation: float
-    """Of the target in its own units; 1 for classes."""
+    """Of the target in its own units, the mean of several targets; 1 for classes."""
+    class_weights: tuple[float, ...] | None
+    """Of each class in the loss; None where all weigh the same."""
     checkpoints: Path | None
     """Folder that the workers, wherever they run, keep checkpoints in and go on from; None for neither."""
+    vocabulary: int | None = None
+    """Of texts: how many different token indices there are."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,10 @@ def make_job(spec: TrainingSpec, dataset: Dataset, checkpoints: Path | None = No
         train=_scaled(dataset, dataset.train),
         validation=_scaled(dataset, dataset.validation),
         num_outputs=dataset.num_outputs,
-        target_deviation=float(dataset.target.deviation[0]),
+        target_deviation=float(dataset.target.deviation.mean()),
+        class_weights=class_weights(spec.loss, dataset.labels, _rows_of_classes(dataset)),
         checkpoints=checkpoints and checkpoints / dataset.digest,
+        vocabulary=dataset.vocabulary,
     )
 
 
@@ -69,17 +77,23 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[EpochReport | 
     Goes on after the last checkpoint; the reports of the epochs until then come first. NonFiniteError if the loss
     diverges.
     """
-    torch.set_num_threads(job.spec.compute.cpus_per_worker)
     rows = _Rows(_resident(job.train, device), _resident(job.validation, device))
     checkpoints = Checkpoints(job.checkpoints)
     fitting = _resumed(job, checkpoints, team, device)
+    share = -(-min(job.spec.training.batch_size, len(job.train)) // team.size)
+    torch.set_num_threads(num_threads(job.spec.compute, fitting.network, rows.train.features, share))
     probe = _probe(job, fitting, rows.train)
     for report in fitting.reports.copy():  # no `yield from`: Ray sends values into the generators that it streams
         yield report
-    for report in _epochs(job, fitting, rows, team):
+
+    def pause() -> None:
+        if team.size == 1:  # what has been summed up within an epoch is each worker's own
+            checkpoints.offer(len(fitting.reports), fitting.state_dict)
+
+    for report in _epochs(job, fitting, rows, team, pause):
         if not math.isfinite(report.train.loss + report.validation.loss):
             again = _resumed(job, checkpoints, team, device)
-            suspect = Suspect(job.spec, _objective(job), rows.train, rows.validation)
+            suspect = Suspect(job.spec, _objective(job, device), rows.train, rows.validation)
             raise explain(suspect, again, _epochs(job, again, rows, Solo()), report.epoch)
         if team.rank == 0:
             health = probe.look(report.train, report.validation, best=report.best)
@@ -89,7 +103,7 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[EpochReport | 
     if team.rank == 0:
         checkpoints.write(len(fitting.reports), fitting.state_dict)
     best_epoch = max(report.epoch for report in fitting.reports if report.best)
-    yield Trained({name: weight.cpu().numpy() for name, weight in fitting.best.weights.items()}, best_epoch)
+    yield Trained({name: weight.cpu().contiguous().numpy() for name, weight in fitting.best.weights.items()}, best_epoch)
 
 
 @dataclass(frozen=True)
@@ -100,20 +114,21 @@ class _Rows:
     validation: Part
 
 
-def _epochs(job: Job, fitting: Fitting, rows: _Rows, team: Team) -> Iterator[EpochReport]:
-    return fit(fitting, job.spec, rows.train, rows.validation, job.target_deviation, team)
+def _epochs(
+    job: Job, fitting: Fitting, rows: _Rows, team: Team, pause: Callable[[], None] = lambda: None
+) -> Iterator[EpochReport]:
+    return fit(fitting, job.spec, rows.train, rows.validation, job.target_deviation, team, job.class_weights, pause)
 
 
-def _objective(job: Job) -> Objective:
-    return Objective(job.spec.loss, job.spec.regularization)
+def _objective(job: Job, device: torch.device) -> Objective:
+    return build_objective(job.spec, job.class_weights, device)
 
 
 def _probe(job: Job, fitting: Fitting, train: Part) -> Probe:
     return Probe(
         network=fitting.network,
-        objective=_objective(job),
-        features=train.features,
-        targets=train.targets,
+        objective=_objective(job, train.targets.device),
+        part=train,
         batch_size=job.spec.training.batch_size,
         validation_rows=len(job.validation),
         told={kind for report in fitting.reports for kind, _ in report.health.warnings},
@@ -123,11 +138,11 @@ def _probe(job: Job, fitting: Fitting, train: Part) -> Probe:
 def _resumed(job: Job, checkpoints: Checkpoints, team: Team, device: torch.device) -> Fitting:
     """As training begins, or at the newest checkpoint that rank 0 sees, random numbers included."""
     torch.manual_seed(job.spec.seed)
-    network = build_network(job.spec.model, job.train.features.shape[1:], job.num_outputs, job.spec.seed).to(device)
+    network = network_of(job.spec, job.train.features.shape[1:], job.num_outputs, job.vocabulary).to(device)
     fitting = Fitting(network, job.spec)
-    mine = checkpoints.newest() if team.rank == 0 else 0
+    mine = checkpoints.newest() if team.rank == 0 else 0  # the others add nothing to it
     epoch = int(team.total(torch.tensor(mine, dtype=torch.float64, device=device)))
-    if epoch == 0:
+    if epoch == NONE:
         return fitting
     try:
         state = checkpoints.read(epoch)
@@ -167,6 +182,14 @@ def train_rank(config: dict[str, Any]) -> None:
     for event in metered(train(get(config["job"]), team, get_device()), team.rank):
         if team.rank == 0 or isinstance(event, Usage):
             config["events"].put(event)
+
+
+def _rows_of_classes(dataset: Dataset) -> list[int]:
+    """Training rows of each class; empty for quantities."""
+    if not dataset.labels:
+        return []
+    counts: list[int] = np.bincount(dataset.train.targets.astype(np.int64), minlength=len(dataset.labels)).tolist()
+    return counts
 
 
 def _scaled(dataset: Dataset, rows: Rows) -> Rows:

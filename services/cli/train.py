@@ -1,14 +1,10 @@
 """`drivetrain train`: run the pipeline here, on a local Ray or the one at RAY_ADDRESS, or on a training service."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from services.cli.errors import InputError
-
-if TYPE_CHECKING:
-    from pipelines.spec.training_spec import TrainingSpec
 
 
 def train(
@@ -67,19 +63,6 @@ def train(
     if key or detach:
         given = "--key" if key else "--detach"
         raise InputError(f"{given}: expected together with --remote or DRIVETRAIN_TRAINING_ADDRESS, came alone")
-    _train_here(parsed)
+    from services.cli.here import train_here
 
-
-def _train_here(spec: "TrainingSpec") -> None:
-    console = Console()
-    with console.status("loading torch, Ray and MLflow"):
-        from pipelines.pipeline import run_pipeline
-        from services.cli.progress import PipelineWatcher, TrainingProgress
-        from services.cli.result import Result
-    try:
-        with TrainingProgress(console, spec.name, spec.training.epochs) as progress:
-            outcome = run_pipeline(spec, PipelineWatcher(progress))
-    except KeyboardInterrupt:
-        Console(stderr=True).print(f"interrupted; its run, if one was open, is KILLED: drivetrain runs {spec.name}")
-        raise
-    console.print(Result.of_local(outcome).describe(), highlight=False, soft_wrap=True)
+    train_here(parsed)

@@ -84,6 +84,9 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
+    def opened(self, run_id: str) -> None:
+        """The run is the job, whose journal this is."""
+
     def stage(self, text: str) -> None:
         """A new stage has begun."""
         self._write("stage", {"text": text})

@@ -51,6 +51,8 @@ class Recorder:
     warnings: list[str] = field(default_factory=list)
     on_epoch: Callable[[EpochReport], None] = lambda _: None
 
+    def opened(self, run_id: str) -> None: ...
+
     def stage(self, text: str) -> None:
         self.stages.append(text)
         self.on_stage(text)

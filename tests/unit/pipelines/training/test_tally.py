@@ -64,19 +64,11 @@ def test_a_target_that_never_varies_has_no_r2() -> None:
     assert np.isfinite(measured.loss)
 
 
-def test_one_logit_stands_for_the_second_of_two_classes() -> None:
-    sums = tally("classification", torch.tensor([[2.0], [-1.0], [0.5]]), torch.tensor([1, 0, 0]), torch.zeros(3))
-    assert measure("classification", sums, 1.0).metrics == {"accuracy": pytest.approx(2 / 3)}
-
-
-def test_a_forecasts_errors_are_averaged_over_its_values() -> None:
-    truth = torch.randn(20, 3, 2, generator=GENERATOR)
-    predicted = truth + 0.1 * torch.randn(20, 3, 2, generator=GENERATOR)
-    for outputs in (predicted, predicted.flatten(1)):
-        measured = measure("regression", tally("regression", outputs, truth, LOSSES[:20]), 1.0)
-        flat, guessed = truth.flatten().numpy(), predicted.flatten().numpy()
-        assert measured.metrics == {
-            "mae": pytest.approx(mean_absolute_error(flat, guessed), rel=1e-5),
-            "rmse": pytest.approx(root_mean_squared_error(flat, guessed), rel=1e-5),
-            "r2": pytest.approx(r2_score(flat, guessed), rel=1e-4),
-        }
+def test_a_forecast_is_measured_over_its_steps_and_variables() -> None:
+    predicted, wanted = torch.randn(50, 3, 2, generator=GENERATOR), torch.randn(50, 3, 2, generator=GENERATOR) + 1
+    measured = measure("regression", tally("regression", predicted, wanted, LOSSES), 2.0)
+    assert measured.metrics == {
+        "mae": pytest.approx(2 * mean_absolute_error(wanted.flatten(), predicted.flatten()), rel=1e-5),
+        "rmse": pytest.approx(2 * root_mean_squared_error(wanted.flatten(), predicted.flatten()), rel=1e-5),
+        "r2": pytest.approx(r2_score(wanted.flatten(), predicted.flatten()), rel=1e-5),
+    }
