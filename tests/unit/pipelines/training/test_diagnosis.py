@@ -125,7 +125,9 @@ def test_an_update_that_goes_too_far_is_named_with_its_own_step() -> None:
         return network
 
     spec = spec_of(rate=100.0)
-    far = Part(TRAIN.features * 1e4, TRAIN.targets)  # gradients of 1e38 that are finite yet, unlike a hundred times that
+    far = Part(
+        TRAIN.features * 1e4, TRAIN.targets
+    )  # gradients of 1e38 that are finite yet, unlike a hundred times that
     error = diagnosed(spec, train=far, network=steep)
     assert error.step == 1
     assert "after the update" in error.place or "gradient" in error.place
