@@ -15,7 +15,8 @@ from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
 from pipelines.training.batches import Batches
 from pipelines.training.diagnosis import Suspect, explain
-from pipelines.training.loop import Fitting, Part, fit
+from pipelines.training.loop import Fitting, fit
+from pipelines.training.slabs import Part
 from pipelines.training.objective import Objective
 from pipelines.training.team import Solo
 

@@ -10,7 +10,8 @@ from torch import nn
 from pipelines.models.network import build_network
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
-from pipelines.training.loop import Fitting, Part, fit
+from pipelines.training.loop import Fitting, fit
+from pipelines.training.slabs import Part
 from pipelines.training.rate_finder import HIGHEST, LOWEST, RateCurve, find_rate
 from pipelines.training.team import Solo
 
