@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import nn
 
 from pipelines.data.dataset import INPUT
 from pipelines.export.graph import LENGTHS, Predictor, build_predictor, export_onnx, predict
@@ -22,12 +22,14 @@ STEPS = st.integers(1, 20)
 
 def trained(drawn: Drawn) -> nn.Module:
     """The network after one update."""
-    spec, options = drawn.spec, {"vocabulary": drawn.vocabulary, "one_logit": drawn.spec.one_logit}
-    network = build_network(spec.model, drawn.row_shape, drawn.outputs, spec.seed, **options)
-    rows = drawn.rows(8)
-    features: Tensor = torch.from_numpy(rows if drawn.vocabulary else drawn.dataset.features.apply(rows))
+    spec, words = drawn.spec, drawn.vocabulary
+    shape, outputs, one_logit = drawn.row_shape, drawn.outputs, spec.one_logit
+    network = build_network(spec.model, shape, outputs, spec.seed, vocabulary=words, one_logit=one_logit)
+        spec.model, drawn.row_shape, drawn.outputs, spec.seed, vocabulary=words, one_logit=one_logit
+    )
+    part = Part(torch.from_numpy(drawn.scaled(8)), torch.from_numpy(drawn.targets(8)))
     before = {name: weight.clone() for name, weight in network.state_dict().items()}
-    step = fit(Fitting(network, spec), spec, *[Part(features, torch.from_numpy(drawn.targets(8)))] * 2, 1.0, Solo())
+    step = fit(Fitting(network, spec), spec, part, part, 1.0, Solo())
     assert torch.isfinite(torch.tensor(next(step).validation.loss))
     assert any(not torch.equal(before[name], weight) for name, weight in network.state_dict().items())
     return network
