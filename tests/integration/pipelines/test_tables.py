@@ -37,7 +37,8 @@ import pandas as pd
 
 uri, model, path = sys.argv[1:]
 mlflow.set_tracking_uri(uri)
-rows = pd.read_csv(path, converters=dict.fromkeys(["island", "ring", "sex"], str)).astype({"weight": np.float32})
+rows = pd.read_csv(path, dtype=str, na_filter=False)
+rows["weight"] = pd.to_numeric(rows["weight"]).astype(np.float32)
 columns = {name: rows[name].to_numpy(object if name != "weight" else np.float32)[:, None] for name in rows}
 np.savez(path + ".npz", **mlflow.pyfunc.load_model(f"models:/{model}@champion").predict(columns))
 """
