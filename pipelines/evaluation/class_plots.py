@@ -61,7 +61,8 @@ def _f1_bars(test: Evaluation, labels: Sequence[str]) -> Figure:
         shown = sorted(figures, key=lambda entry: entry.f1)[:MAX_NAMED_CLASSES]
     figure = Figure(figsize=(7, 1.6 + 0.3 * len(shown)), layout="constrained")
     axes = figure.subplots()
-    bars = axes.barh([f"{literal(entry.label)} ({entry.rows})" for entry in shown], [entry.f1 for entry in shown])
+    bars = axes.barh(range(len(shown)), [entry.f1 for entry in shown])
+    axes.set_yticks(range(len(shown)), [f"{literal(entry.label)} ({entry.rows})" for entry in shown])
     axes.bar_label(bars, fmt="{:.2f}", padding=3)
     axes.invert_yaxis()
     axes.set(xlim=(0, 1.08), xlabel="F1", ylabel="class (test rows)", title="F1 by class")
@@ -81,9 +82,13 @@ def _reliability(test: Evaluation) -> Figure:
     figure = Figure(figsize=(6, 6), layout="constrained")
     upper, lower = figure.subplots(2, sharex=True, height_ratios=[3, 1])
     upper.bar(centers[filled], bins.accuracy[filled], width=0.9 / BINS, label="share that is right")
-    upper.plot(bins.confidence[filled], bins.confidence[filled], "o", color="black", markersize=4, label="mean probability")
+    upper.plot(
+        bins.confidence[filled], bins.confidence[filled], "o", color="black", markersize=4, label="mean probability"
+    )
     upper.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle="--")
-    upper.set(ylabel="share of rows", ylim=(0, 1.02), title=f"Reliability (expected calibration error {bins.error:.3f})")
+    upper.set(
+        ylabel="share of rows", ylim=(0, 1.02), title=f"Reliability (expected calibration error {bins.error:.3f})"
+    )
     upper.legend(loc="upper left")
     lower.bar(centers, bins.rows, width=0.9 / BINS, color="grey")
     lower.set(xlabel="probability of the predicted class", ylabel="test rows", xlim=(0, 1))

@@ -59,7 +59,9 @@ def _by_class(dataset: Dataset, test: Evaluation) -> str:
         shown = sorted(figures, key=lambda entry: entry.f1)[:MAX_NAMED_CLASSES]
     rows = [(c.label, f"{c.precision:.4f}", f"{c.recall:.4f}", f"{c.f1:.4f}", str(c.rows)) for c in shown]
     table = _table((heading, "precision", "recall", "F1", "test rows"), rows)
-    return f"{table}\nece is the expected calibration error over {BINS} bins; roc_auc is one against the rest, averaged.\n"
+    return (
+        f"{table}\nece is the expected calibration error over {BINS} bins; roc_auc is one against the rest, averaged.\n"
+    )
 
 
 def _by_step(test: Evaluation) -> str:

@@ -76,17 +76,9 @@ def _recurrent_layer(
 
 
 @_recurrent_layer.register_fake
-def _(
-    x: Tensor,
-    lengths: Tensor | None,
-    w: Tensor,
-    r: Tensor,
-    b: Tensor,
-    mode: str,
-    hidden_size: int,
-    bidirectional: bool,
-) -> tuple[Tensor, Tensor]:
-    width = hidden_size * (2 if bidirectional else 1)
+def _(x: Tensor, *others: Tensor | str | int | None) -> tuple[Tensor, Tensor]:
+    *_, hidden_size, bidirectional = others
+    width = int(hidden_size) * (2 if bidirectional else 1)
     return x.new_empty(x.shape[0], x.shape[1], width), x.new_empty(x.shape[0], width)
 
 

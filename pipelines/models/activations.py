@@ -25,9 +25,9 @@ _KAIMING: frozenset[Activation | None] = frozenset(("relu", "leaky_relu", "gelu"
 def initialise(layer: nn.Linear | nn.Conv1d | nn.Conv2d, activation: Activation | None) -> None:
     """Draw first weights that fit the activation, uniformly within ±a; biases 0.
 
-    Kaiming (He et al., 2015), a = √(6 / ((1 + slope²) fan_in)), before relu and its kin, of which gelu and silu count as
-    relu; else Xavier (Glorot and Bengio, 2010), a = gain · √(6 / (fan_in + fan_out)). `activation` is the one that
-    follows the layer; None where the layer puts out the network's result.
+    Kaiming (He et al., 2015), a = √(6 / ((1 + slope²) fan_in)), before relu and its kin (gelu and silu count as relu);
+    else Xavier (Glorot and Bengio, 2010), a = gain · √(6 / (fan_in + fan_out)). `activation` is the one that follows
+    the layer; None where the layer puts out the network's result.
     """
     if activation in _KAIMING:
         slope = _SLOPE if activation == "leaky_relu" else 0.0

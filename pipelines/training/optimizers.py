@@ -45,7 +45,7 @@ def build_optimizer(optimizer: Optimizer, parameters: Iterable[nn.Parameter]) ->
 
 
 def clip(optimizer: Optimizer, network: nn.Module) -> None:
-    """Shorten the gradient g over all weights to `clip_norm` c where it is longer: g ← g · min(1, c / (‖g‖₂ + 1e-6))."""
+    """Shorten the gradient g of all parameters to `clip_norm` c where longer: g ← g · min(1, c / (‖g‖₂ + 1e-6))."""
     if optimizer.clip_norm is not None:
         nn.utils.clip_grad_norm_(network.parameters(), optimizer.clip_norm)
 

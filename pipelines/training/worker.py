@@ -117,7 +117,9 @@ class _Rows:
 def _epochs(
     job: Job, fitting: Fitting, rows: _Rows, team: Team, pause: Callable[[], None] = lambda: None
 ) -> Iterator[EpochReport]:
-    return fit(fitting, job.spec, rows.train, rows.validation, job.target_deviation, team, job.class_weights, pause)
+    parts = rows.train, rows.validation
+    weights = job.class_weights
+    return fit(fitting, job.spec, *parts, job.target_deviation, team, class_weights=weights, pause=pause)
 
 
 def _objective(job: Job, device: torch.device) -> Objective:

@@ -50,7 +50,9 @@ def train(
 
         if remote or key or detach:
             given = remote or key or "--detach"
-            raise InputError(f"--find-lr: expected without --remote, --key and --detach, as it runs here, came with {given}")
+            raise InputError(
+                f"--find-lr: expected without --remote, --key and --detach, as it runs here, came with {given}"
+            )
         find_rate(parsed, spec)
         return
     if remote:

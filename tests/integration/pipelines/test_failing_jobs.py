@@ -93,7 +93,9 @@ def test_more_than_the_cluster_has_is_refused_before_there_is_a_run(resource: st
 
 
 def test_a_diverging_job_fails_with_its_reason(home: Home) -> None:
-    message = r"no longer finite in epoch \d+: the first bad value is in .* with the training rows \d+, .*; try a smaller"
+    message = (
+        r"no longer finite in epoch \d+: the first bad value is in .* with the training rows \d+, .*; try a smaller"
+    )
     with pytest.raises(NonFiniteError, match=message):
         run_pipeline(DIVERGING, Recorder())
     run = only_run(home)

@@ -15,7 +15,8 @@ from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
 from pipelines.training.batches import Batches
 from pipelines.training.diagnosis import Suspect, explain
-from pipelines.training.loop import Fitting, Part, fit
+from pipelines.training.loop import Fitting, fit
+from pipelines.training.slabs import Part
 from pipelines.training.objective import Objective
 from pipelines.training.team import Solo
 
@@ -125,7 +126,9 @@ def test_an_update_that_goes_too_far_is_named_with_its_own_step() -> None:
         return network
 
     spec = spec_of(rate=100.0)
-    far = Part(TRAIN.features * 1e4, TRAIN.targets)  # gradients of 1e38 that are finite yet, unlike a hundred times that
+    far = Part(
+        TRAIN.features * 1e4, TRAIN.targets
+    )  # gradients of 1e38 that are finite yet, unlike a hundred times that
     error = diagnosed(spec, train=far, network=steep)
     assert error.step == 1
     assert "after the update" in error.place or "gradient" in error.place

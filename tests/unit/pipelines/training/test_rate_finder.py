@@ -10,7 +10,8 @@ from torch import nn
 from pipelines.models.network import build_network
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
-from pipelines.training.loop import Fitting, Part, fit
+from pipelines.training.loop import Fitting, fit
+from pipelines.training.slabs import Part
 from pipelines.training.rate_finder import HIGHEST, LOWEST, RateCurve, find_rate
 from pipelines.training.team import Solo
 
@@ -55,7 +56,9 @@ def test_training_with_the_suggestion_learns_faster_than_with_a_hundredth(name: 
     rate = suggested(spec)
     losses = []
     for learning_rate in (rate, rate / 100):
-        chosen = spec.model_copy(update={"optimizer": spec.optimizer.model_copy(update={"learning_rate": learning_rate})})
+        chosen = spec.model_copy(
+            update={"optimizer": spec.optimizer.model_copy(update={"learning_rate": learning_rate})}
+        )
         *_, last = fit(Fitting(network_of(chosen), chosen), chosen, ROWS, ROWS, 1.0, Solo())
         losses.append(last.validation.loss)
     assert losses[0] < 0.5 * losses[1]
@@ -74,7 +77,9 @@ def test_the_rates_grow_evenly_from_the_lowest_and_end_when_the_loss_has_grown()
 
 def test_the_same_spec_gives_the_same_curve() -> None:
     spec = spec_of("adam", [16], batch_size=7)
-    assert find_rate(network_of(spec), spec, ROWS.features, ROWS.targets) == find_rate(network_of(spec), spec, ROWS.features, ROWS.targets)
+    assert find_rate(network_of(spec), spec, ROWS.features, ROWS.targets) == find_rate(
+        network_of(spec), spec, ROWS.features, ROWS.targets
+    )
 
 
 def test_the_steepest_fall_is_suggested_to_two_digits() -> None:
