@@ -23,7 +23,7 @@ from tests.integration.pipelines.jobs import MODEL, Home, Recorder, small
 from tests.integration.pipelines.test_served_answers import run
 from tests.integration.prediction.serving import serving
 
-Answers = dict[str, NDArray[np.generic]]
+Answers = dict[str, NDArray[Any]]
 
 TRITONCLIENT = """
 import sys

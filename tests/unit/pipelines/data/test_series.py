@@ -82,7 +82,7 @@ def test_several_targets_are_scaled_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["dates", "numbers", "months", "times"])
 def test_rows_are_put_in_the_order_of_time(kind: str, tmp_path: Path) -> None:
-    times = {
+    times: dict[str, Any] = {
         "dates": pd.date_range("2023-12-30", periods=STEPS).strftime("%Y-%m-%d"),
         "numbers": np.arange(STEPS) * 0.5,
         "months": pd.date_range("2020-01-01", periods=STEPS, freq="MS").strftime("%Y-%m"),
