@@ -22,7 +22,7 @@ _REPR.maxstring = _REPR.maxother = 200
 _RECIPES = files("pipelines") / "recipes"
 
 # The sections whose kind a field chooses. Pydantic puts the chosen kind into an error's location, YAML does not.
-_DISCRIMINATORS = {"data": "source", "model": "family", "optimizer": "name"}
+_DISCRIMINATORS = {"data": "source", "model": "family", "loss": "name", "optimizer": "name", "schedule": "name"}
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -83,14 +83,14 @@ def dump_spec(spec: TrainingSpec) -> str:
 def flatten(spec: TrainingSpec) -> dict[str, str]:
     """The spec as flat parameters by dotted path, such as `training.epochs`."""
 
-    def leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-        flat = {}
-        for key, value in tree.items():
-            nested = leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": str(value)}
-            flat.update(nested)
+    def leaves(section: Section, prefix: str = "") -> dict[str, str]:
+        flat: dict[str, str] = {}
+        for key, value in section.model_dump(mode="json").items():
+            inner = getattr(section, key)
+            flat |= leaves(inner, f"{prefix}{key}.") if isinstance(inner, Section) else {f"{prefix}{key}": str(value)}
         return flat
 
-    return leaves(spec.model_dump(mode="json"))
+    return leaves(spec)
 
 
 def _read(source: str) -> str:
@@ -151,6 +151,8 @@ def _explain(error: ErrorDetails) -> Mismatch:
             return Mismatch(
                 f"{path}.{_DISCRIMINATORS[path]}", f"one of {', '.join(_kinds(path))}", repr(context["tag"])
             )
+        case "string_too_short":
+            return Mismatch(path, "a text that is not empty", came)
         case "string_pattern_mismatch":
             return Mismatch(path, f"a text that matches {context['pattern']}", came)
         case "model_type" | "model_attributes_type":
@@ -161,8 +163,6 @@ def _explain(error: ErrorDetails) -> Mismatch:
             return Mismatch(path, f"at least {context['min_length']} in the list", came)
         case "too_long":
             return Mismatch(path, f"at most {context['max_length']} in the list", came)
-        case "path_type":
-            return Mismatch(path, "a path", came)
         case "invalid_key":
             return Mismatch(path, "a text as key", came)
         case _:
@@ -170,8 +170,8 @@ def _explain(error: ErrorDetails) -> Mismatch:
 
 
 def _yaml_path(location: Sequence[str | int]) -> str:
-    kept = [part for at, part in enumerate(location) if not (at == 1 and location[0] in _DISCRIMINATORS)]
-    return ".".join(map(str, kept))
+    kept = [str(part) for at, part in enumerate(location) if not (at == 1 and location[0] in _DISCRIMINATORS)]
+    return ".".join(part for part in kept if "[" not in part)  # names of alternatives, such as dict[str,float]
 
 
 def _known_keys(location: Sequence[str | int]) -> str:
@@ -181,13 +181,13 @@ def _known_keys(location: Sequence[str | int]) -> str:
 
 
 def _section_at(location: Sequence[str | int]) -> type[Section]:
-    """The section class at a location of an error; list items and leaves never hold keys."""
+    """The section class at a location of an error; leaves never hold keys."""
     section: type[Section] = TrainingSpec
     for at, part in enumerate(location):
         if at == 1 and location[0] in _DISCRIMINATORS:
             section = _kinds(str(location[0]))[str(part)]
-        elif part not in _DISCRIMINATORS or at > 0:
-            annotation = section.model_fields[str(part)].annotation
+        elif isinstance(part, str) and (part not in _DISCRIMINATORS or at > 0):
+            annotation = section.model_fields[part].annotation
             options = [annotation, *get_args(annotation)]
             section = next(option for option in options if isinstance(option, type) and issubclass(option, Section))
     return section

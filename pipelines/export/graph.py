@@ -11,13 +11,16 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from pipelines.data.dataset import Dataset
+from pipelines.data.dataset import INPUT, Dataset
+from pipelines.data.encoding import Category, Quantity
 from pipelines.data.scaling import Scaling
 from pipelines.export.recurrence import OPSET, TRANSLATIONS, OnnxRecurrence
-from pipelines.registry.manifest import Image
+from pipelines.models.network import example_steps
+from pipelines.models.rnn import Recurrence
+from pipelines.registry.manifest import Datatype, Image
 from pipelines.registry.manifest import Tensor as TensorContract
 
-INPUT = "features"
+LENGTHS = "lengths"
 
 _ROWS_A_PASS = 1024
 
@@ -29,24 +32,32 @@ class _Scaled(nn.Module):
         self.register_buffer("mean", torch.from_numpy(scaling.mean))
         self.register_buffer("deviation", torch.from_numpy(scaling.deviation))
 
-    def logits(self, features: Tensor) -> Tensor:
-        outputs: Tensor = self.network((features - self.get_buffer("mean")) / self.get_buffer("deviation"))
+    def logits(self, features: Tensor, lengths: Tensor | None) -> Tensor:
+        if features.is_floating_point():  # token indices are no quantities
+            features = (features - self.get_buffer("mean")) / self.get_buffer("deviation")
+        outputs: Tensor = self.network(features) if lengths is None else self.network(features, lengths)
         return outputs
 
 
 class Classifier(_Scaled):
-    """Raw features (B, *row) → probabilities (B, C) and the index of the likeliest class (B,)."""
+    """Raw features (B, *row) → probabilities (B, C) and the index of the likeliest class (B,).
+
+    Of series the number of steps (B,) may come along; by default all count.
+    """
 
     outputs = ("probabilities", "class_index")
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, features: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Standardise, run the network, softmax."""
-        logits = self.logits(features)
+        logits = self.logits(features, lengths)
         return logits.softmax(dim=-1), logits.argmax(dim=-1)
 
 
 class Regressor(_Scaled):
-    """Raw features (B, *row) → predictions (B, 1) in the target's own units."""
+    """Raw features (B, *row) → predictions (B, 1), or of a series (B, horizon, variables), in the targets' own units.
+
+    Of series the number of steps (B,) may come along; by default all count.
+    """
 
     outputs = ("prediction",)
 
@@ -55,9 +66,10 @@ class Regressor(_Scaled):
         self.register_buffer("target_mean", torch.from_numpy(target.mean))
         self.register_buffer("target_deviation", torch.from_numpy(target.deviation))
 
-    def forward(self, features: Tensor) -> tuple[Tensor]:
+    def forward(self, features: Tensor, lengths: Tensor | None = None) -> tuple[Tensor]:
         """Standardise, run the network, undo the target's scaling."""
-        return (self.logits(features) * self.get_buffer("target_deviation") + self.get_buffer("target_mean"),)
+        scaled = self.logits(features, lengths)
+        return (scaled * self.get_buffer("target_deviation") + self.get_buffer("target_mean"),)
 
 
 Predictor = Classifier | Regressor
@@ -71,24 +83,47 @@ def build_predictor(network: nn.Module, dataset: Dataset) -> Predictor:
     return Regressor(still, dataset.features, dataset.target).eval()
 
 
-def predict(predictor: Predictor, features: np.ndarray) -> dict[str, np.ndarray]:
-    """What torch answers for raw features (N, *row), by output name."""
+def predict(predictor: Predictor, features: np.ndarray, lengths: np.ndarray | None = None) -> dict[str, np.ndarray]:
+    """What torch answers for raw features (N, *row) and, of series, their lengths (N,), by output name."""
+    inputs = [torch.from_numpy(array) for array in (features, lengths) if array is not None]
     with torch.inference_mode():
         starts = range(0, len(features), _ROWS_A_PASS)
-        answers = [predictor(torch.from_numpy(features[start : start + _ROWS_A_PASS])) for start in starts]
+        answers = [predictor(*(each[start : start + _ROWS_A_PASS] for each in inputs)) for start in starts]
     columns = zip(*answers, strict=True)
     return {name: torch.cat(column).numpy() for name, column in zip(predictor.outputs, columns, strict=True)}
 
 
-def contract(dataset: Dataset) -> tuple[tuple[TensorContract, ...], tuple[TensorContract, ...]]:
-    """Inputs and outputs of the graph as the manifest states them; -1 marks the axes that are open."""
-    row = dataset.row_shape
-    row = (-1, *row[1:]) if len(row) == 2 else row  # sequences may have any length
-    inputs = (TensorContract(name=INPUT, datatype="FP32", shape=(-1, *row), image=image_scale(dataset.train.features)),)
+def contract(
+    dataset: Dataset, any_length: bool = True
+) -> tuple[tuple[TensorContract, ...], tuple[TensorContract, ...]]:
+    """Inputs and outputs of the graph as the manifest states them; -1 marks the axes that are open.
+
+    Series may be of another length than those of the dataset if the network takes `any_length`.
+    """
+    inputs = tuple(map(_column, dataset.encoding.columns)) or (_text(dataset) or _features(dataset, any_length),)
     if dataset.task == "regression":
-        return inputs, (TensorContract(name="prediction", datatype="FP32", shape=(-1, 1)),)
+        outputs = dataset.num_outputs if isinstance(dataset.num_outputs, tuple) else (dataset.num_outputs,)
+        return inputs, (TensorContract(name="prediction", datatype="FP32", shape=(-1, *outputs)),)
     probabilities = TensorContract(name="probabilities", datatype="FP32", shape=(-1, len(dataset.labels)))
     return inputs, (probabilities, TensorContract(name="class_index", datatype="INT64", shape=(-1,)))
+
+
+def _column(column: Quantity | Category) -> TensorContract:
+    datatype: Datatype = "BYTES" if isinstance(column, Category) else "FP32"
+    return TensorContract(name=column.name, datatype=datatype, shape=(-1, 1))
+
+
+def _text(dataset: Dataset) -> TensorContract | None:
+    if dataset.text is None:
+        return None
+    return TensorContract(name=dataset.feature_names[0], datatype="BYTES", shape=(-1, 1), text=dataset.text)
+
+
+def _features(dataset: Dataset, any_length: bool) -> TensorContract:
+    row = dataset.row_shape
+    row = (-1, *row[1:]) if len(row) == 2 and any_length else row
+    image = Image(white=255, fit="stretch") if dataset.are_pictures else image_scale(dataset.train.features)
+    return TensorContract(name=INPUT, datatype="FP32", shape=(-1, *row), image=image)
 
 
 def image_scale(features: np.ndarray) -> Image | None:
@@ -105,22 +140,31 @@ def image_scale(features: np.ndarray) -> Image | None:
     return Image(white=255) if 127 < brightest <= 255 and whole else None
 
 
-def export_onnx(predictor: Predictor, row_shape: tuple[int, ...]) -> onnx.ModelProto:
-    """Export with a dynamic batch and, for sequences (time, features), dynamic time."""
+def export_onnx(predictor: Predictor, row_shape: tuple[int, ...], *, with_lengths: bool = False) -> onnx.ModelProto:
+    """Export with a dynamic batch and, if the network takes series (time, *) of any length, dynamic time.
+
+    Such a graph can have `lengths`, INT64 [-1], as its second input: steps beyond a row's length change nothing.
+    """
     traced = copy.deepcopy(predictor)
     for module in list(traced.modules()):
         for name, child in list(module.named_children()):
-            if isinstance(child, nn.RNNBase):
+            if isinstance(child, Recurrence):
                 setattr(module, name, OnnxRecurrence(child))
-    axes = {0: "batch", 1: "time"} if len(row_shape) == 2 else {0: "batch"}
+    steps = example_steps(predictor.network)
+    example = (2, *row_shape) if steps == 0 else (2, steps, *row_shape[1:])  # what is 1 would be taken for fixed
+    tokens = any(isinstance(module, nn.Embedding) for module in traced.modules())
+    inputs = {INPUT: torch.zeros(example, dtype=torch.int64 if tokens else torch.float32)}
+    axes = {INPUT: {0: "batch", 1: "time"} if steps else {0: "batch"}}
+    if with_lengths:
+        inputs[LENGTHS], axes[LENGTHS] = torch.full((2,), steps), {0: "batch"}
     with _quiet():
         program = torch.onnx.export(
             traced,
-            (torch.zeros(2, *row_shape),),  # a batch of one would be taken for a constant
+            tuple(inputs.values()),
             dynamo=True,
-            input_names=[INPUT],
+            input_names=list(inputs),
             output_names=list(predictor.outputs),
-            dynamic_shapes=(axes,),
+            dynamic_shapes=tuple(axes.values()),
             opset_version=OPSET,
             custom_translation_table=TRANSLATIONS,
             verbose=False,

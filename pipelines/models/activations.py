@@ -1,29 +1,47 @@
-"""Activations and the first weights that fit them."""
+"""Activations, the first weights that fit them, and dense layers made of both."""
 
 from itertools import pairwise
 
 from torch import nn
 
-from pipelines.spec.model import Activation
+from pipelines.models.normalization import normalization
+from pipelines.spec.model import Activation, Norm
 
-ACTIVATIONS: dict[Activation, type[nn.Module]] = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU}
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "leaky_relu": nn.LeakyReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+}
+
+_SLOPE = 0.01
+"""Of leaky_relu below 0, torch's own default."""
+
+_XAVIER_GAINS: dict[Activation | None, float] = {None: 1.0, "sigmoid": 1.0, "tanh": 5 / 3}
 
 
-def initialise(layer: nn.Linear | nn.Conv2d, activation: Activation | None) -> None:
-    """Draw first weights: Kaiming (He et al., 2015) before a ReLU, else Xavier (Glorot and Bengio, 2010); biases 0.
+def initialise(layer: nn.Linear | nn.Conv1d | nn.Conv2d, activation: Activation | None) -> None:
+    """Draw first weights that fit the activation, uniformly within ±a; biases 0.
 
-    `activation` is the one that follows the layer; None where the layer puts out the network's result.
+    Kaiming (He et al., 2015), a = √(6 / ((1 + slope²) fan_in)), before relu and its kin (gelu and silu count as relu);
+    else Xavier (Glorot and Bengio, 2010), a = gain · √(6 / (fan_in + fan_out)). `activation` is the one that follows
+    the layer; None where the layer puts out the network's result.
     """
-    if activation == "relu":
-        nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+    if activation in _XAVIER_GAINS:
+        nn.init.xavier_uniform_(layer.weight, gain=_XAVIER_GAINS[activation])
     else:
-        nn.init.xavier_uniform_(layer.weight, gain=nn.init.calculate_gain(activation or "linear"))
+        slope = _SLOPE if activation == "leaky_relu" else 0.0
+        nn.init.kaiming_uniform_(layer.weight, a=slope, nonlinearity="leaky_relu")
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
 
 
-def dense(widths: tuple[int, ...], activation: Activation, outputs: int) -> nn.Sequential:
-    """Linear layers of the given widths, each followed by `activation`, then a linear layer to `outputs`.
+def dense(
+    widths: tuple[int, ...], activation: Activation, outputs: int, norm: Norm = "none", dropout: float = 0.0
+) -> nn.Sequential:
+    """Linear layers of the given widths, each followed by norm, activation and dropout, then a linear layer.
 
     `widths` starts with the width of the input: (B, widths[0]) → (B, outputs).
     """
@@ -31,7 +49,12 @@ def dense(widths: tuple[int, ...], activation: Activation, outputs: int) -> nn.S
     for width_in, width_out in pairwise(widths):
         linear = nn.Linear(width_in, width_out)
         initialise(linear, activation)
-        layers += [linear, ACTIVATIONS[activation]()]
+        layers += [linear, *normalization(norm, width_out), ACTIVATIONS[activation](), *dropped(dropout)]
     last = nn.Linear(widths[-1], outputs)
     initialise(last, None)
     return nn.Sequential(*layers, last)
+
+
+def dropped(share: float) -> list[nn.Module]:
+    """A layer that drops this share of the values in training; nothing where the share is 0."""
+    return [nn.Dropout(share)] if share else []

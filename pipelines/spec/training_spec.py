@@ -8,9 +8,9 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from pipelines.spec.data import REGRESSION_SETS, Data, SklearnSource
-from pipelines.spec.model import Mlp, Model
-from pipelines.spec.objective import Loss, Regularization, Task
-from pipelines.spec.optimizer import Adam, Optimizer
+from pipelines.spec.model import Mlp, Model, Rnn
+from pipelines.spec.objective import BinaryCrossEntropy, CrossEntropy, Loss, Regularization, Task
+from pipelines.spec.optimizer import Adam, AdamW, Constant, GradientDescent, Optimizer, Schedule
 from pipelines.spec.registry import Registry
 from pipelines.spec.section import Section, mismatch
 from pipelines.spec.training import Compute, Training
@@ -27,10 +27,12 @@ class TrainingSpec(Section):
     """Where the rows come from."""
     model: Model = Mlp()
     """The network."""
-    loss: Loss = Loss()
-    """The loss."""
+    loss: Loss = CrossEntropy()
+    """The loss; it also says whether the target is a class or a quantity."""
     optimizer: Optimizer = Adam()
     """The optimizer."""
+    schedule: Schedule = Constant()
+    """How the learning rate changes while training goes on."""
     regularization: Regularization = Regularization()
     """Penalties on the weights."""
     training: Training = Training()
@@ -43,12 +45,42 @@ class TrainingSpec(Section):
     @property
     def task(self) -> Task:
         """What the loss makes of the target: a class or a quantity."""
-        return "classification" if self.loss.name == "cross_entropy" else "regression"
+        return "classification" if isinstance(self.loss, CrossEntropy | BinaryCrossEntropy) else "regression"
+
+    @property
+    def one_logit(self) -> bool:
+        """Whether one number a row says which of two classes it is."""
+        return isinstance(self.loss, BinaryCrossEntropy)
 
     @model_validator(mode="after")
     def _loss_fits_bundled_set(self) -> Self:
         if isinstance(self.data, SklearnSource):
-            needed = "mse" if self.data.dataset in REGRESSION_SETS else "cross_entropy"
-            if self.loss.name != needed:
-                raise mismatch("loss.name", f"{needed} for the set {self.data.dataset!r}", repr(self.loss.name))
+            needed = "regression" if self.data.dataset in REGRESSION_SETS else "classification"
+            if self.task != needed:
+                losses = "mse, mae or huber" if needed == "regression" else "cross_entropy"
+                raise mismatch("loss.name", f"{losses} for the set {self.data.dataset!r}", repr(self.loss.name))
+        return self
+
+    @model_validator(mode="after")
+    def _weights_decay_one_way(self) -> Self:
+        if isinstance(self.optimizer, AdamW) and self.regularization.l2:
+            expected = "0 with the optimizer adamw, which has optimizer.weight_decay in its place"
+            raise mismatch("regularization.l2", expected, f"{self.regularization.l2:g}")
+        return self
+
+    @model_validator(mode="after")
+    def _batch_norm_has_a_batch(self) -> Self:
+        if isinstance(self.model, Rnn) or self.model.norm != "batch":
+            return self
+        if isinstance(self.optimizer, GradientDescent):
+            raise mismatch("model.norm", "layer or none with the optimizer gd, which has no batches", "'batch'")
+        if self.training.batch_size == 1:
+            raise mismatch("training.batch_size", "at least 2 where model.norm is batch", "1")
+        return self
+
+    @model_validator(mode="after")
+    def _warmup_ends(self) -> Self:
+        if self.schedule.warmup_epochs >= self.training.epochs:
+            expected = f"less than training.epochs, which is {self.training.epochs}"
+            raise mismatch("schedule.warmup_epochs", expected, f"{self.schedule.warmup_epochs:g}")
         return self

@@ -32,11 +32,11 @@ class MixedPrecision(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, *row) → (B, K)."""
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """(B, *row), and lengths where rows have them → what the network puts out."""
         # Without the cache: it would keep casts of weights that the optimizer changes meanwhile.
-        with torch.autocast(features.device.type, torch.bfloat16, cache_enabled=False):
-            outputs: Tensor = self.network(features)
+        with torch.autocast(inputs[0].device.type, torch.bfloat16, cache_enabled=False):
+            outputs: Tensor = self.network(*inputs)
         return outputs.float()
 
 

@@ -4,19 +4,23 @@ A file is named after the number of epochs that are over and the SHA-256 of its 
 the next epoch. Reading runs no code that a file might hold.
 """
 
+import fcntl
 import hashlib
 import io
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
 import torch
 
+from pipelines.errors import SupersededError
+from pipelines.home import checkpoints_folder
+from pipelines.training.health import Health
 from pipelines.training.loop import EpochReport, Passed
 from pipelines.training.tally import Measures
 
@@ -61,7 +65,7 @@ class Checkpoints:
         if content is None:
             raise FileNotFoundError(f"no whole checkpoint of epoch {epoch} in {self._folder}")
         self._last = epoch
-        with torch.serialization.safe_globals([EpochReport, Measures, Passed]):
+        with torch.serialization.safe_globals([EpochReport, Health, Measures, Passed]):
             state: State = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         return state
 
@@ -101,6 +105,19 @@ class Checkpoints:
         except OSError:
             return None
         return content if hashlib.sha256(content).hexdigest() == _sha256_of(file) else None
+
+
+@contextmanager
+def claimed(run_id: str) -> Iterator[None]:
+    """Within it no other process of this machine works on the run. Raises SupersededError if one does."""
+    folder = checkpoints_folder(run_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "claim").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SupersededError(f"another process is at work on run {run_id}") from None
+        yield
 
 
 def forget(folder: Path) -> None:

@@ -18,7 +18,7 @@ _aten = torch.ops.aten
 class Gradients(Protocol):
     """Fills the gradients of a network's parameters."""
 
-    def add(self, features: Tensor, targets: Tensor, scale: float) -> Tensor:
+    def add(self, inputs: tuple[Tensor, ...], targets: Tensor, scale: float) -> Tensor:
         """Add the gradient of scale · Σ loss(row) over some rows; returns what the network put out for them, (B, K)."""
 
     def clear(self) -> None:
@@ -38,9 +38,9 @@ class Autograd:
         self._model, self._objective = model, objective
         self._parameters = list(model.parameters())
 
-    def add(self, features: Tensor, targets: Tensor, scale: float) -> Tensor:
+    def add(self, inputs: tuple[Tensor, ...], targets: Tensor, scale: float) -> Tensor:
         """A forward and a backward pass."""
-        outputs: Tensor = self._model(features)
+        outputs: Tensor = self._model(*inputs)
         losses = self._objective.per_row(outputs, targets)
         losses.backward(torch.full_like(losses, scale))  # type: ignore[no-untyped-call] # torch leaves it unannotated
         return outputs.detach()
@@ -89,9 +89,9 @@ class Backpropagation:
                 parameter.grad = torch.zeros_like(parameter)
 
     @torch.no_grad()
-    def add(self, features: Tensor, targets: Tensor, scale: float) -> Tensor:
+    def add(self, inputs: tuple[Tensor, ...], targets: Tensor, scale: float) -> Tensor:
         """Forward through the layers, backward by the formulas."""
-        values = [features.flatten(1)]
+        values = [inputs[0].flatten(1)]
         for linear, activation in self._layers:
             sums = functional.linear(values[-1], linear.weight, linear.bias)
             values.append(activation.apply_(sums) if activation else sums)

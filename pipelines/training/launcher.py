@@ -32,6 +32,7 @@ from pipelines.errors import DrivetrainError, ResourceError, TrainingError, Work
 from pipelines.home import home
 from pipelines.spec.training import Compute
 from pipelines.training.team import lost_contact
+from pipelines.training.usage import Usage
 from pipelines.training.worker import Event, Job, Trained, Worker, train_rank
 
 _log = logging.getLogger(__name__)
@@ -79,7 +80,9 @@ def ray_session() -> Iterator[None]:
 
 
 def launch(job: Job, retries: int) -> Iterator[Event]:
-    """Train on Ray: each epoch's report once, as it comes, at last the weights. Closing the iterator ends the workers.
+    """Train on Ray: each epoch's report once, as it comes, at last the weights; in between what machines are busy with.
+
+    Closing the iterator ends the workers.
 
     Up to `retries` times lost workers are replaced by others, which go on from the job's last checkpoint. Raises
     WorkerLostError when that is used up, and what a worker raised, or TrainingError, if the fault lies with the job.
@@ -92,7 +95,9 @@ def launch(job: Job, retries: int) -> Iterator[Event]:
                 if isinstance(event, Trained):
                     yield event
                     return
-                if event.epoch > epoch:
+                if isinstance(event, Usage):
+                    yield event
+                elif event.epoch > epoch:
                     epoch = event.epoch
                     yield event
         except WorkerLostError as error:

@@ -1,10 +1,12 @@
 """The training loop: plain torch, one screen. Where it runs and who watches is nothing it knows."""
 
 import copy
+import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -16,10 +18,13 @@ from pipelines.spec.optimizer import GradientDescent
 from pipelines.spec.training import EarlyStopping
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.acceleration import accelerated, lay_out
+from pipelines.training.augmentation import augmented
 from pipelines.training.batches import Batches
 from pipelines.training.gradients import gradients_of
-from pipelines.training.objective import Objective
-from pipelines.training.optimizers import build_optimizer
+from pipelines.training.health import Health
+from pipelines.training.objective import Objective, build_objective
+from pipelines.training.optimizers import build_optimizer, clip
+from pipelines.training.schedules import LearningRate
 from pipelines.training.slabs import Part, Slab, slabs
 from pipelines.training.tally import Measures, measure, tally
 from pipelines.training.team import Team
@@ -37,6 +42,7 @@ class EpochReport:
     seconds: float
     rows_per_second: float
     best: bool
+    health: Health = Health()
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -53,6 +59,7 @@ class EpochReport:
                 "epoch_seconds": self.seconds,
                 "rows_per_second": self.rows_per_second,
             }
+            | self.health.metrics
         )
 
 
@@ -109,18 +116,25 @@ class Fitting:
 
     def __init__(self, network: nn.Module, spec: TrainingSpec) -> None:
         lay_out(network)
-        self.network = network
+        self.network, self._rule = network, spec.optimizer
         self.optimizer = build_optimizer(spec.optimizer, network.parameters())
+        self.learning_rate = LearningRate(spec, self.optimizer)
         self.best = BestEpoch(spec.training.early_stopping)
         self.reports: list[EpochReport] = []
         self.passed = _NOTHING
         """Of the epoch after the last report."""
+
+    def before_update(self, epoch: int, updates: int, update: int) -> None:
+        """What comes between the gradient and the update number `update`, from 0, of an epoch."""
+        self.learning_rate.before_update(epoch, update, updates)
+        clip(self._rule, self.network)
 
     def state_dict(self) -> dict[str, Any]:
         """What to give `load_state_dict` to go on from here."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "learning_rate": self.learning_rate.state_dict(),
             "best": self.best.state_dict(),
             "reports": self.reports,
             "passed": self.passed,
@@ -131,6 +145,7 @@ class Fitting:
         """Go on from a state, which from now on is this fitting's own."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.learning_rate.load_state_dict(state["learning_rate"])
         self.best.load_state_dict(state["best"])
         self.reports = state["reports"]
         sums = torch.as_tensor(state["passed"].sums).to(next(self.network.parameters()).device)
@@ -145,15 +160,17 @@ def fit(
     validation: Part,
     target_deviation: float,
     team: Team,
+    *,
+    class_weights: Sequence[float] | None = None,
     pause: Callable[[], None] = lambda: None,
 ) -> Iterator[EpochReport]:
     """Train on from where `fitting` has come to, an epoch at a time, to the end.
 
     Calls `pause` now and then within an epoch, when `fitting` can be kept.
     """
-    objective = Objective(spec.loss, spec.regularization)
+    objective = build_objective(spec, class_weights, train.targets.device)
     network, optimizer, best = fitting.network, fitting.optimizer, fitting.best
-    model = team.wrap(accelerated(network, spec, train.features))
+    model = team.wrap(augmented(accelerated(network, spec, train.features), spec.data))
     batches = Batches(len(train.targets), spec.training.batch_size, team.rank, team.size)
     held_out = Batches(len(validation.targets), max(spec.training.batch_size, 1024), team.rank, team.size)
     for epoch in range(len(fitting.reports) + 1, spec.training.epochs + 1):
@@ -162,8 +179,10 @@ def fit(
         started = time.perf_counter() - fitting.passed.seconds
         full = isinstance(spec.optimizer, GradientDescent)
         updates = batches.full() if full else batches.stochastic(spec.seed, epoch)
+        count = 1 if full else math.ceil(len(train.targets) / spec.training.batch_size)
+        before_update = partial(fitting.before_update, epoch, count)
         work = slabs(train, islice(updates, fitting.passed.updates, None))
-        for passed in run_epoch(model, objective, spec.task, work, team, optimizer, fitting.passed):
+        for passed in run_epoch(model, objective, spec.task, work, team, optimizer, before_update, fitting.passed):
             fitting.passed = passed
             pause()
         fitted = measure(spec.task, team.total(torch.as_tensor(fitting.passed.sums)), target_deviation)
@@ -172,6 +191,7 @@ def fit(
             *_, passed = run_epoch(network, objective, spec.task, slabs(validation, held_out.full()), team)
             penalty = objective.penalty(network).item()
         checked = measure(spec.task, team.total(torch.as_tensor(passed.sums)), target_deviation)
+        fitting.learning_rate.after_epoch(checked.loss)
         fitting.reports.append(
             EpochReport(
                 epoch=epoch,
@@ -194,6 +214,7 @@ def run_epoch(
     work: Iterable[Slab],
     team: Team,
     optimizer: torch.optim.Optimizer | None = None,
+    before_update: Callable[[int], None] = lambda _: None,
     passed: Passed = _NOTHING,
 ) -> Iterator[Passed]:
     """Pass on over a part, stepping after each update if there is an optimizer; tell how far it has come, now and then.
@@ -208,13 +229,14 @@ def run_epoch(
         outputs = []
         for chunk in slab.chunks:
             if optimizer is None or gradients is None:
-                outputs.append(model(chunk.features))
+                outputs.append(model(*chunk.inputs))
                 continue
             with nullcontext() if chunk.last else team.local(model):
                 # The team averages over its workers; times its size, that is the sum over all rows of the update.
-                outputs.append(gradients.add(chunk.features, chunk.targets, team.size / chunk.num_rows))
+                outputs.append(gradients.add(chunk.inputs, chunk.targets, team.size / chunk.num_rows))
             if chunk.last:
                 objective.add_penalty_gradient(penalised)
+                before_update(updates)
                 optimizer.step()
                 gradients.clear()
                 updates += 1

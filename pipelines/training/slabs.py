@@ -18,16 +18,24 @@ _SLAB_BYTES = 8 * 2**20
 
 @dataclass(frozen=True)
 class Part:
-    """Rows that stay on the device: scaled features (N, *row), targets (N,)."""
+    """Rows that stay on the device: scaled features (N, *row) or tokens (N, T), targets (N,) or forecasts (N, H, V)."""
 
     features: Tensor
     targets: Tensor
+    lengths: Tensor | None = None
+    """Steps (N,) that count of each row of a padded series, on the CPU; None where all do."""
+
+    def inputs(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """What a network takes of these rows, which are indices on the CPU: features, and lengths if rows have them."""
+        features = _taken(self.features, rows.to(self.features.device, non_blocking=True))
+        return (features,) if self.lengths is None else (features, self.lengths[rows])
 
 
 class Chunk(NamedTuple):
     """Rows that go through the network together: views of their slab."""
 
-    features: Tensor
+    inputs: tuple[Tensor, ...]
+    """What the network takes."""
     targets: Tensor
     num_rows: int
     """That all workers take together in the update that the chunk belongs to."""
@@ -61,10 +69,11 @@ def slabs(part: Part, updates: Iterable[Update]) -> Iterator[Slab]:
 
 
 def _gathered(part: Part, waiting: list[tuple[Tensor, int, bool]]) -> Slab:
-    order = torch.cat([rows for rows, _, _ in waiting]).to(part.targets.device, non_blocking=True)
+    order = torch.cat([rows for rows, _, _ in waiting])
     sizes = [len(rows) for rows, _, _ in waiting]
-    targets = part.targets[order]
-    pieces = zip(torch.split(_taken(part.features, order), sizes), torch.split(targets, sizes), waiting, strict=True)
+    inputs = zip(*(torch.split(each, sizes) for each in part.inputs(order)), strict=True)
+    targets = part.targets[order.to(part.targets.device, non_blocking=True)]
+    pieces = zip(inputs, torch.split(targets, sizes), waiting, strict=True)
     return Slab([Chunk(x, y, num_rows, last) for x, y, (_, num_rows, last) in pieces], targets)
 
 

@@ -14,17 +14,22 @@ class Measures:
 
     loss: float
     metrics: dict[str, float] = field(default_factory=dict)
-    """accuracy, or mae (in the target's units) and r2."""
+    """accuracy, or mae and rmse (in the target's units) and r2."""
 
 
 def tally(task: Task, outputs: Tensor, targets: Tensor, losses: Tensor) -> Tensor:
-    """Sums over the rows of a batch, in float64: outputs (B, K), targets (B,), losses (B,) → (S,)."""
+    """Sums over the rows of a batch, in float64: outputs (B, C) and targets (B,), losses (B,) → (S,).
+
+    Forecasts (B, *) have as many targets; a row counts with the mean over its values.
+    """
     rows = torch.full_like(losses, 1, dtype=torch.float64)
     if task == "classification":
         columns = [rows, losses, outputs.argmax(dim=1) == targets]
     else:
-        errors = outputs[:, 0] - targets
-        columns = [rows, losses, errors.abs(), errors.square(), targets, targets.square()]
+        wanted = targets.view_as(outputs).flatten(1)
+        errors = outputs.flatten(1) - wanted
+        each = (errors.abs(), errors.square(), wanted, wanted.square())
+        columns = [rows, losses, *(value.mean(dim=1) for value in each)]
     return torch.stack([column.double() for column in columns]).sum(dim=1)
 
 
@@ -38,6 +43,9 @@ def measure(task: Task, sums: Tensor, target_deviation: float) -> Measures:
         return Measures(loss / rows, {"accuracy": rest[0] / rows})
     absolute, squared, target, target_squared = rest
     spread = target_squared - target**2 / rows
-    return Measures(
-        loss / rows, {"mae": absolute / rows * target_deviation, "r2": 1 - squared / spread if spread else 0.0}
-    )
+    figures = {
+        "mae": absolute / rows * target_deviation,
+        "rmse": (squared / rows) ** 0.5 * target_deviation,
+        "r2": 1 - squared / spread if spread else 0.0,
+    }
+    return Measures(loss / rows, figures)

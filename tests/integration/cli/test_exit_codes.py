@@ -51,7 +51,7 @@ def test_schema_prints_a_json_schema_of_every_section(tmp_path: Path) -> None:
     result = drivetrain("schema", home=tmp_path)
     assert result.returncode == 0
     schema = json.loads(result.stdout)
-    sections = ["name", "seed", "data", "model", "loss", "optimizer", "regularization"]
+    sections = ["name", "seed", "data", "model", "loss", "optimizer", "schedule", "regularization"]
     sections += ["training", "compute", "registry"]
     assert (schema["type"], list(schema["properties"])) == ("object", sections)
     assert all(entry["description"] for entry in schema["properties"].values())

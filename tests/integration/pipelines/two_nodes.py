@@ -38,8 +38,9 @@ def carried_out(job: Job, retries: int, on_epoch: Callable[[EpochReport], None])
     for event in launch(job, retries):
         if isinstance(event, Trained):
             return {"losses": losses, "weights": [weight.tobytes().hex() for weight in event.weights.values()]}
-        losses.append(event.train.loss)
-        on_epoch(event)
+        if isinstance(event, EpochReport):
+            losses.append(event.train.loss)
+            on_epoch(event)
     raise AssertionError("no weights came")
 
 

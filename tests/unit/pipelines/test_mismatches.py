@@ -8,9 +8,16 @@ import pytest
 from pipelines.errors import DataError, Mismatch, SpecError
 from pipelines.spec_file import build_spec
 
-SECTIONS = "one of name, seed, data, model, loss, optimizer, regularization, training, compute, registry"
-SOURCES = "one of sklearn, synthetic, csv, parquet, npz"
+SECTIONS = "one of name, seed, data, model, loss, optimizer, schedule, regularization, training, compute, registry"
+SOURCES = "one of sklearn, synthetic, csv, parquet, npz, images, series, text"
 CSV = {"source": "csv", "path": "x.csv"}
+IMAGES = {"source": "images", "path": "album"}
+SERIES = {"source": "series", "path": "x.csv"}
+TEXT = {"source": "text", "path": "x.csv"}
+CLASS_WEIGHTS = (
+    "loss.class_weights: expected 'balanced', came {'a': 0}\n"  # either it, or a mapping
+    "loss.class_weights.a: expected greater than 0, came 0"
+)
 
 
 def refusal(tree: Any) -> SpecError:  # noqa: ANN401 - a spec of any wrong type
@@ -36,14 +43,30 @@ def refusal(tree: Any) -> SpecError:  # noqa: ANN401 - a spec of any wrong type
         ),
         (
             {"optimizer": {"name": "adam", "zzz": 1}},
-            "optimizer.zzz: expected one of name, learning_rate, betas, epsilon, came 'zzz'",
+            "optimizer.zzz: expected one of name, learning_rate, clip_norm, betas, epsilon, came 'zzz'",
         ),
         ({3: 4}, "3: expected a text as key, came 3"),
         # kinds of a section
         ({"model": {"family": "cmm"}}, "model.family: expected one of mlp, cnn, rnn, came 'cmm'"),
         ({"data": {"source": ["csv"]}}, f"""data.source: expected {SOURCES}, came "['csv']\""""),
-        ({"optimizer": {"name": "sdg"}}, "optimizer.name: expected one of adam, adagrad, sgd, gd, came 'sdg'"),
-        ({"loss": {"name": "mae"}}, "loss.name: expected 'cross_entropy' or 'mse', came 'mae'"),
+        (
+            {"optimizer": {"name": "sdg"}},
+            "optimizer.name: expected one of adam, adamw, adagrad, rmsprop, sgd, gd, came 'sdg'",
+        ),
+        (
+            {"loss": {"name": "mea"}},
+            "loss.name: expected one of cross_entropy, binary_cross_entropy, mse, mae, huber, came 'mea'",
+        ),
+        (
+            {"schedule": {"name": "cosin"}},
+            "schedule.name: expected one of constant, step, cosine, reduce_on_plateau, came 'cosin'",
+        ),
+        (
+            {"model": {"family": "cnn", "blocks": [{}, {"strid": 2}]}},
+            "model.blocks.1.strid: expected 'stride' (the nearest known key), came 'strid'",
+        ),
+        ({"loss": {"name": "mse", "delta": 1}}, "loss.delta: expected one of name, came 'delta'"),
+        ({"loss": {"class_weights": {"a": 0}}}, CLASS_WEIGHTS),
         # missing
         ({"data": {"source": "csv"}}, "data.path: expected a value, came nothing"),
         ({"data": {"source": "npz"}}, "data.path: expected a value, came nothing"),
@@ -57,7 +80,7 @@ def refusal(tree: Any) -> SpecError:  # noqa: ANN401 - a spec of any wrong type
             "data.path: expected sha256: and 64 hexadecimal digits, or a file, came 'sha256:abc'",
         ),
         ({"training": {"retries": 101}}, "training.retries: expected less than or equal to 100, came 101"),
-        ({"data": CSV | {"path": 5}}, "data.path: expected a path, came 5"),
+        ({"data": CSV | {"path": 5}}, "data.path: expected a valid string, came 5"),
         ({"registry": {"variant": "int4"}}, "registry.variant: expected 'fp32', 'int8' or 'bf16', came 'int4'"),
         (
             {"registry": {"variant_tolerance": -0.1}},
@@ -114,10 +137,96 @@ def refusal(tree: Any) -> SpecError:  # noqa: ANN401 - a spec of any wrong type
             {"data": CSV | {"features": ["a", "target"]}},
             "data.features: expected columns without the target, came 'target' among them",
         ),
+        (
+            {"model": {"family": "cnn", "blocks": [{"kernel_size": 2}]}},
+            "model.blocks.0.kernel_size: expected an odd number, came 2",
+        ),
+        (
+            {"model": {"family": "cnn", "blocks": [{}], "channels": [8]}},
+            "model.channels: expected nothing beside blocks, each of which has its own, came (8,)",
+        ),
+        (
+            {"model": {"family": "cnn", "blocks": [{}], "kernel_size": 5}},
+            "model.kernel_size: expected nothing beside blocks, each of which has its own, came 5",
+        ),
+        (
+            {"model": {"family": "rnn", "dropout": 0.5}},
+            "model.layers: expected at least 2 where dropout is more than 0, as it is between layers, came 1",
+        ),
+        (
+            {"model": {"family": "rnn", "activation": "relu"}},
+            "model.activation: expected none with the cell gru, which has its own, came 'relu'",
+        ),
+        (
+            {"model": {"norm": "batch"}, "optimizer": {"name": "gd"}},
+            "model.norm: expected layer or none with the optimizer gd, which has no batches, came 'batch'",
+        ),
+        (
+            {"model": {"norm": "batch"}, "training": {"batch_size": 1}},
+            "training.batch_size: expected at least 2 where model.norm is batch, came 1",
+        ),
+        (
+            {"optimizer": {"name": "adamw"}, "regularization": {"l2": 0.1}},
+            "regularization.l2: expected 0 with the optimizer adamw, which has optimizer.weight_decay in its place, "
+            "came 0.1",
+        ),
+        (
+            {"schedule": {"warmup_epochs": 5}, "training": {"epochs": 5}},
+            "schedule.warmup_epochs: expected less than training.epochs, which is 5, came 5",
+        ),
+        (
+            {"data": CSV | {"categories": ["colour", "target"]}},
+            "data.categories: expected columns among the features, came 'target'",
+        ),
+        (
+            {"data": CSV | {"features": ["a"], "categories": ["b"]}},
+            "data.categories: expected columns among the features, came 'b'",
+        ),
+        (
+            {"data": CSV | {"categories": ["b", "b"]}},
+            "data.categories: expected each column once, came a name that repeats",
+        ),
+        (
+            {"data": CSV | {"missing": "impute", "shape": [2, 2]}},
+            "data.shape: expected none, as data.categories and data.missing settle how many values a row becomes, "
+            "came [2, 2]",
+        ),
+        ({"data": CSV | {"missing": "drop"}}, "data.missing: expected 'refuse' or 'impute', came 'drop'"),
+        ({"data": CSV | {"path": ""}}, "data.path: expected a text that is not empty, came ''"),
+        (
+            {"data": SERIES | {"season": 48}},
+            "data.season: expected at most data.window, which is 24, came 48",
+        ),
+        (
+            {"data": SERIES | {"targets": ["time"]}},
+            "data.targets: expected each column once among time, targets and features, came a name that repeats",
+        ),
+        (
+            {"data": SERIES | {"shape": [24]}},
+            "data.shape: expected none, as windows are [window, columns], came [24]",
+        ),
+        (
+            {"data": IMAGES | {"shape": [1, 8, 8]}},
+            "data.shape: expected none, as images are [channels, height, width], came [1, 8, 8]",
+        ),
+        (
+            {"data": IMAGES | {"augment": {"flop": True}}},
+            "data.augment.flop: expected 'flip' (the nearest known key), came 'flop'",
+        ),
+        ({"data": TEXT | {"target": "text"}}, "data.text: expected another column than the target, came 'text'"),
+        (
+            {"data": TEXT | {"shape": [9]}},
+            "data.shape: expected none, as a text is as long as it is, came [9]",
+        ),
+        (
+            {"data": TEXT | {"unit": "letters"}},
+            "data.unit: expected 'words' or 'bytes', came 'letters'",
+        ),
+        ({"data": IMAGES | {"size": [8]}}, "data.size.1: expected a value, came nothing"),
         ({"loss": {"name": "mse"}}, "loss.name: expected cross_entropy for the set 'digits', came 'mse'"),
         (
             {"data": {"source": "sklearn", "dataset": "diabetes"}},
-            "loss.name: expected mse for the set 'diabetes', came 'cross_entropy'",
+            "loss.name: expected mse, mae or huber for the set 'diabetes', came 'cross_entropy'",
         ),
     ],
 )

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from types import UnionType
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import jsonschema
 import pytest
 import yaml
 from pydantic import ValidationError
 
+from pipelines.spec.model import Block, Cnn
 from pipelines.spec.section import Section
 from pipelines.spec.training import EarlyStopping
 from pipelines.spec.training_spec import TrainingSpec
@@ -27,7 +28,9 @@ def section_classes(root: type[Section]) -> Iterator[type[Section]]:
 
 
 def alternatives(annotation: object) -> tuple[object, ...]:
-    return get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+    return (
+        get_args(annotation) if isinstance(annotation, UnionType) or get_origin(annotation) is tuple else (annotation,)
+    )
 
 
 def properties(schema: JSON) -> Iterator[tuple[str, JSON]]:
@@ -42,7 +45,7 @@ SECTIONS = sorted(set(section_classes(TrainingSpec)), key=lambda section: sectio
 def test_the_walk_finds_every_section() -> None:
     names = {section.__name__ for section in SECTIONS}
     assert {"SklearnSource", "NpzSource", "Mlp", "Cnn", "Rnn", "Sgd", "GradientDescent", "EarlyStopping"} <= names
-    assert len(names) == 20
+    assert len(names) == 31
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
@@ -80,6 +83,9 @@ def test_the_empty_spec_is_the_documented_default() -> None:
         ({"source": "sklearn", "dataset": "iris"}, "cross_entropy", "classification"),
         ({"source": "sklearn", "dataset": "diabetes"}, "mse", "regression"),
         ({"source": "synthetic"}, "mse", "regression"),
+        ({"source": "synthetic"}, "mae", "regression"),
+        ({"source": "synthetic"}, "huber", "regression"),
+        ({"source": "sklearn", "dataset": "breast_cancer"}, "binary_cross_entropy", "classification"),
     ],
 )
 def test_the_loss_says_the_task(data: JSON, loss: str, task: str) -> None:
@@ -93,6 +99,9 @@ def test_the_loss_says_the_task(data: JSON, loss: str, task: str) -> None:
         ({"optimizer": {"name": "adam", "betas": [0, 0.5]}}, "optimizer.betas", (0.0, 0.5)),
         ({"model": {"family": "mlp", "hidden": []}}, "model.hidden", ()),
         ({"model": {"family": "cnn", "kernel_size": 1}}, "model.kernel_size", 1),
+        ({"model": {"family": "cnn", "blocks": [{"pool": 1}]}}, "model.blocks", (Block(pool=1),)),
+        ({"loss": {"class_weights": {0: 2, "b": 0.5}}}, "loss.class_weights", {"0": 2.0, "b": 0.5}),
+        ({"schedule": {"warmup_epochs": 19.5}}, "schedule.warmup_epochs", 19.5),
         ({"training": {"early_stopping": {}}}, "training.early_stopping", EarlyStopping()),
         ({"seed": 2**32 - 1}, "seed", 2**32 - 1),
         ({"name": "a" * 100}, "name", "a" * 100),
@@ -129,3 +138,9 @@ def test_the_schema_accepts_every_recipe(name: str) -> None:
 def test_the_schema_refuses_what_the_spec_refuses(tree: JSON) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(tree, TrainingSpec.model_json_schema())
+
+
+def test_the_blocks_of_a_cnn_follow_from_its_channels() -> None:
+    section = build_spec({"model": {"family": "cnn", "channels": [4, 8], "kernel_size": 5}}).model
+    assert isinstance(section, Cnn)
+    assert section.stack == (Block(channels=4, kernel_size=5), Block(channels=8, kernel_size=5))

@@ -15,7 +15,18 @@ from pipelines.spec.optimizer import Adam
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec, dump_spec, flatten, load_spec, parse_yaml, recipes
 
-RECIPES = ["breast-cancer-mlp", "diabetes-mlp", "digits-cnn", "digits-mlp", "digits-rnn", "synthetic-mlp"]
+RECIPES = [
+    "breast-cancer-mlp",
+    "character-names-rnn",
+    "diabetes-mlp",
+    "digit-images-cnn",
+    "digits-cnn",
+    "digits-mlp",
+    "digits-rnn",
+    "el-nino-rnn",
+    "penguins-mlp",
+    "synthetic-mlp",
+]
 
 Tree = dict[str, Any]
 
@@ -221,3 +232,8 @@ def test_a_text_that_unfolds_without_end_is_refused_at_once() -> None:
 def test_a_text_nested_too_deeply_is_refused() -> None:
     with pytest.raises(SpecError):
         parse_yaml("a: " + "[" * 5000, "spec")
+
+
+def test_class_weights_are_one_parameter_whatever_the_labels() -> None:
+    flat = flatten(build_spec({"loss": {"class_weights": {"a(b)": 2}}}))
+    assert flat["loss.class_weights"] == "{'a(b)': 2.0}"

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipelines.export.graph import build_predictor, contract, export_onnx, image_scale, predict
-from pipelines.models.network import build_network
+from pipelines.models.network import build_network, takes_any_length
 from pipelines.registry.manifest import NUMPY_DTYPES, Image, Tensor
 from pipelines.spec.objective import Task
 from pipelines.spec_file import build_spec
@@ -18,7 +18,7 @@ from tests.unit.pipelines.export.datasets import dataset, rows
 Model = dict[str, Any]
 BATCHES = (1, 3, 7)
 TIMES = (1, 5, 20)
-ACTIVATIONS = ("sigmoid", "tanh", "relu")
+ACTIVATIONS = ("sigmoid", "tanh", "relu", "leaky_relu", "gelu", "silu")
 
 FEED_FORWARD: list[tuple[Model, tuple[int, ...]]] = [
     *(
@@ -34,26 +34,39 @@ FEED_FORWARD: list[tuple[Model, tuple[int, ...]]] = [
 ]
 CELLS = (("vanilla", "tanh"), ("vanilla", "relu"), ("lstm", "tanh"), ("gru", "tanh"))
 RECURRENT: list[Model] = [
-    {"family": "rnn", "cell": cell, "activation": activation, "hidden_size": 8, "layers": layers}
-    for (cell, activation), layers in product(CELLS, (1, 2))
+    {
+        "family": "rnn",
+        "cell": cell,
+        "activation": activation,
+        "hidden_size": 8,
+        "layers": layers,
+        "bidirectional": bidirectional,
+    }
+    for (cell, activation), layers, bidirectional in product(CELLS, (1, 2), (False, True))
+]
+POOLED: list[Model] = [
+    {"family": "cnn", "channels": [4, 5], "global_pooling": "max", "norm": "batch"},
+    {"family": "cnn", "blocks": [{"residual": True, "stride": 2}], "global_pooling": "average", "norm": "layer"},
 ]
 
 
 class Exported:
     """A network with first weights, in torch and in onnxruntime."""
 
-    def __init__(self, model: Model, row_shape: tuple[int, ...], task: Task = "classification") -> None:
+    def __init__(
+        self, model: Model, row_shape: tuple[int, ...], task: Task = "classification", with_lengths: bool = False
+    ) -> None:
         self.dataset = dataset(row_shape, task)
         network = build_network(build_spec({"model": model}).model, row_shape, self.dataset.num_outputs, 1)
         self.predictor = build_predictor(network, self.dataset)
-        graph = export_onnx(self.predictor, row_shape).SerializeToString()
+        graph = export_onnx(self.predictor, row_shape, with_lengths=with_lengths).SerializeToString()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
-    def answer(self, features: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    def answer(self, features: NDArray[np.float32], **more: NDArray[Any]) -> dict[str, NDArray[Any]]:
         names = [output.name for output in self.session.get_outputs()]
-        return dict(zip(names, self.session.run(names, {"features": features}), strict=True))
+        return dict(zip(names, self.session.run(names, {"features": features} | more), strict=True))
 
     def check_at(self, *shape: int) -> None:
         features = rows(*shape)
@@ -75,11 +88,27 @@ def test_a_feed_forward_graph_equals_torch(model: Model, row_shape: tuple[int, .
         exported.check_at(batch, *row_shape)
 
 
-@pytest.mark.parametrize("model", RECURRENT, ids=lambda m: f"{m['cell']}-{m['activation']}-{m['layers']}")
-def test_a_recurrent_graph_equals_torch_at_any_length(model: Model) -> None:
+def named(model: Model) -> str:
+    return "-".join(str(value) for key, value in model.items() if key != "blocks")
+
+
+@pytest.mark.parametrize("model", [*RECURRENT, *POOLED], ids=named)
+def test_a_graph_of_series_equals_torch_at_any_length(model: Model) -> None:
     exported = Exported(model, (8, 3))
     for batch, time in product(BATCHES, TIMES):
         exported.check_at(batch, time, 3)
+
+
+@pytest.mark.parametrize("model", [*RECURRENT, *POOLED], ids=named)
+def test_padding_changes_nothing_in_a_graph_with_lengths(model: Model) -> None:
+    exported, lengths = Exported(model, (8, 3), with_lengths=True), np.array([9, 1, 4, 7])
+    features = rows(4, 9, 3)
+    answers = exported.answer(features, lengths=lengths)["probabilities"]
+    expected = predict(exported.predictor, features, lengths)["probabilities"]
+    np.testing.assert_allclose(answers, expected, rtol=0, atol=1e-5)
+    for row, length, answer in zip(features, lengths, answers, strict=True):
+        alone = predict(exported.predictor, row[None, :length])["probabilities"]
+        np.testing.assert_allclose(answer[None], alone, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -161,12 +190,17 @@ RUNTIME_DTYPES = {"tensor(float)": np.dtype("<f4"), "tensor(int64)": np.dtype("<
         ({"family": "mlp"}, (6,), "regression"),
         ({"family": "cnn", "channels": [4]}, (2, 8, 8), "classification"),
         ({"family": "rnn", "hidden_size": 4}, (8, 3), "classification"),
+        ({"family": "mlp"}, (8, 3), "classification"),
+        ({"family": "cnn", "channels": [4]}, (8, 3), "classification"),
+        (POOLED[0], (8, 3), "classification"),
     ],
 )
 def test_the_contract_is_the_graphs(model: Model, row_shape: tuple[int, ...], task: Task) -> None:
     exported = Exported(model, row_shape, task)
     for contracts, nodes in zip(
-        contract(exported.dataset), (exported.session.get_inputs(), exported.session.get_outputs()), strict=True
+        contract(exported.dataset, takes_any_length(exported.predictor.network)),
+        (exported.session.get_inputs(), exported.session.get_outputs()),
+        strict=True,
     ):
         came = [
             (name, RUNTIME_DTYPES[kind], [-1 if isinstance(axis, str) else axis for axis in shape])
@@ -180,6 +214,7 @@ def test_the_batch_and_time_axes_are_open() -> None:
     assert inputs[0].shape == (-1, -1, 3)
     assert [output.shape for output in outputs] == [(-1, 3), (-1,)]
     assert contract(dataset((2, 8, 8)))[0][0].shape == (-1, 2, 8, 8)
+    assert contract(dataset((8, 3)), any_length=False)[0][0].shape == (-1, 8, 3)
 
 
 @pytest.mark.parametrize(

@@ -8,42 +8,70 @@ import torch
 from torch import Tensor, nn
 
 from pipelines.errors import DataError
-from pipelines.models.network import build_network
+from pipelines.models.network import build_network, takes_any_length
+from pipelines.models.shapes import Outputs
 from pipelines.spec_file import build_spec
 
-
-def network(model: dict[str, Any], row_shape: tuple[int, ...], outputs: int = 3, seed: int = 0) -> nn.Module:
-    return build_network(build_spec({"model": model}).model, row_shape, outputs, seed)
+Model = dict[str, Any]
 
 
-FAMILIES: list[tuple[dict[str, Any], tuple[int, ...]]] = [
+def network(
+    model: Model,
+    row_shape: tuple[int, ...],
+    outputs: Outputs = 3,
+    seed: int = 0,
+    vocabulary: int | None = None,
+    one_logit: bool = False,
+) -> nn.Module:
+    section = build_spec({"model": model}).model
+    return build_network(section, row_shape, outputs, seed, vocabulary=vocabulary, one_logit=one_logit)
+
+
+RESIDUAL = [
+    {"channels": 4, "residual": True, "pool": 1},
+    {"channels": 6, "stride": 2, "kernel_size": 5, "residual": True},
+]
+
+FAMILIES: list[tuple[Model, tuple[int, ...]]] = [
     ({"family": "mlp", "hidden": [8, 4]}, (5,)),
     ({"family": "mlp", "hidden": []}, (5,)),
     ({"family": "mlp", "hidden": [8]}, (2, 3, 4)),
+    ({"family": "mlp", "hidden": [8, 4], "norm": "layer", "dropout": 0.5}, (5,)),
+    ({"family": "mlp", "hidden": [8], "norm": "batch"}, (5,)),
     ({"family": "cnn", "channels": [4], "kernel_size": 5}, (1, 8, 8)),
     ({"family": "cnn", "channels": [4, 6], "hidden": []}, (3, 9, 5)),
+    ({"family": "cnn", "channels": [4, 6], "global_pooling": "average"}, (3, 9, 5)),
+    ({"family": "cnn", "blocks": RESIDUAL, "norm": "batch", "global_pooling": "max"}, (3, 9, 5)),
+    ({"family": "cnn", "channels": [4], "norm": "layer", "dropout": 0.2}, (3, 9, 5)),
+    ({"family": "cnn", "channels": [4, 6]}, (9, 2)),
+    ({"family": "cnn", "blocks": RESIDUAL, "norm": "layer", "global_pooling": "max"}, (9, 2)),
+    ({"family": "cnn", "blocks": RESIDUAL, "norm": "batch", "global_pooling": "average"}, (1, 2)),
     ({"family": "rnn", "cell": "vanilla", "hidden_size": 6}, (7, 2)),
     ({"family": "rnn", "cell": "lstm", "hidden_size": 6, "layers": 2}, (7, 2)),
     ({"family": "rnn", "cell": "gru", "hidden_size": 6, "layers": 3}, (1, 2)),
+    ({"family": "rnn", "cell": "lstm", "hidden_size": 6, "bidirectional": True}, (7, 2)),
+    ({"family": "rnn", "cell": "gru", "hidden_size": 6, "layers": 2, "bidirectional": True, "dropout": 0.3}, (7, 2)),
 ]
 
 
 @pytest.mark.parametrize(("model", "row_shape"), FAMILIES)
 @pytest.mark.parametrize("rows", [0, 1, 4])
-def test_rows_go_in_and_one_value_an_output_comes_out(
-    model: dict[str, Any], row_shape: tuple[int, ...], rows: int
-) -> None:
-    assert network(model, row_shape)(torch.zeros(rows, *row_shape)).shape == (rows, 3)
+def test_rows_go_in_and_one_value_an_output_comes_out(model: Model, row_shape: tuple[int, ...], rows: int) -> None:
+    assert network(model, row_shape).eval()(torch.zeros(rows, *row_shape)).shape == (rows, 3)
 
 
 @pytest.mark.parametrize(("model", "row_shape"), FAMILIES)
 def test_a_row_does_not_see_its_neighbours(model: dict[str, Any], row_shape: tuple[int, ...]) -> None:
-    net, rows = network(model, row_shape), torch.randn(4, *row_shape)
+    net, rows = network(model, row_shape).eval(), torch.randn(4, *row_shape)
     torch.testing.assert_close(net(rows)[2:3], net(rows[2:3]))
 
 
 def layers(net: nn.Module) -> list[str]:
-    return [type(module).__name__ for module in net.modules() if not isinstance(module, nn.Sequential)]
+    return [
+        type(module).__name__
+        for module in net.modules()
+        if not list(module.children()) and not isinstance(module, nn.Sequential | nn.ModuleList)
+    ]
 
 
 def test_the_mlp_has_the_layers_of_its_spec() -> None:
@@ -56,7 +84,7 @@ def test_the_cnn_has_the_layers_of_its_spec() -> None:
     net = network(
         {"family": "cnn", "channels": [4, 6], "kernel_size": 5, "hidden": [7], "activation": "tanh"}, (2, 8, 8)
     )
-    assert layers(net) == ["Conv2d", "Tanh", "MaxPool2d"] * 2 + ["Flatten", "Linear", "Tanh", "Linear"]
+    assert layers(net) == ["Conv2d", "Tanh", "MaxPool2d"] * 2 + ["Linear", "Tanh", "Linear"]
     shapes = [tuple(p.shape) for p in net.parameters() if p.dim() > 1]
     assert shapes == [(4, 2, 5, 5), (6, 4, 5, 5), (7, 24), (3, 7)]
 
@@ -84,10 +112,10 @@ def test_the_rnn_reads_the_state_after_the_last_step() -> None:
     state = torch.zeros(3, 4)
     for step in range(6):
         state = torch.tanh(
-            rows[:, step] @ parameters["recurrent.weight_ih_l0"].T
-            + parameters["recurrent.bias_ih_l0"]
-            + state @ parameters["recurrent.weight_hh_l0"].T
-            + parameters["recurrent.bias_hh_l0"]
+            rows[:, step] @ parameters["recurrent.layers.weight_ih_l0"].T
+            + parameters["recurrent.layers.bias_ih_l0"]
+            + state @ parameters["recurrent.layers.weight_hh_l0"].T
+            + parameters["recurrent.layers.bias_hh_l0"]
         )
     torch.testing.assert_close(net(rows), state @ parameters["head.weight"].T + parameters["head.bias"])
 
@@ -98,19 +126,20 @@ def fans(weight: Tensor) -> tuple[int, int]:
 
 
 def bound(weight: Tensor, activation: str) -> float:
-    """Of the uniform distribution: √(6 / fan_in) (He) for relu, gain √(6 / (fan_in + fan_out)) (Glorot) for others."""
+    """Of the uniform distribution: √(6 / ((1 + slope²) fan_in)) (He) for relu and its kin, else Glorot's."""
     fan_in, fan_out = fans(weight)
-    if activation == "relu":
-        return math.sqrt(6 / fan_in)
+    if activation in ("relu", "leaky_relu", "gelu", "silu"):
+        return math.sqrt(6 / fan_in / (1 + (0.01**2 if activation == "leaky_relu" else 0)))
     return {"tanh": 5 / 3, "sigmoid": 1.0, "linear": 1.0}[activation] * math.sqrt(6 / (fan_in + fan_out))
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "gelu", "silu", "tanh", "sigmoid"])
 @pytest.mark.parametrize(
     ("model", "row_shape"),
     [
         ({"family": "mlp", "hidden": [200, 120]}, (100,)),
         ({"family": "cnn", "channels": [60], "hidden": [90]}, (12, 8, 8)),
+        ({"family": "cnn", "channels": [60], "hidden": [90]}, (30, 60)),
     ],
 )
 def test_first_weights_follow_the_activation(
@@ -142,8 +171,7 @@ def test_the_global_generator_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("model", "row_shape", "message"),
     [
-        ({"family": "cnn"}, (64,), "[channels, height, width] for model.family cnn, came [64]"),
-        ({"family": "cnn"}, (8, 8), "[channels, height, width] for model.family cnn, came [8, 8]"),
+        ({"family": "cnn"}, (64,), "[channels, height, width] or [time, features] for model.family cnn, came [64]"),
         ({"family": "rnn"}, (64,), "[time, features] for model.family rnn, came [64]"),
         ({"family": "rnn"}, (1, 8, 8), "[time, features] for model.family rnn, came [1, 8, 8]"),
         (
@@ -156,9 +184,158 @@ def test_the_global_generator_is_left_alone() -> None:
             (1, 8, 3),
             "an image of at least 4×4 for 2 blocks of model.channels, came 8×3",
         ),
+        (
+            {"family": "cnn", "blocks": [{"stride": 2, "pool": 1}, {"stride": 2, "pool": 3}]},
+            (1, 8, 8),
+            "an image of at least 9×9 for 2 blocks of model.blocks, came 8×8",
+        ),
     ],
 )
 def test_rows_that_do_not_fit_are_refused(model: dict[str, Any], row_shape: tuple[int, ...], message: str) -> None:
     with pytest.raises(DataError) as caught:
         network(model, row_shape)
     assert str(caught.value) == f"data.shape: expected {message}"
+
+
+@pytest.mark.parametrize(
+    ("model", "row_shape", "any_length"),
+    [
+        ({"family": "mlp"}, (6, 2), False),
+        ({"family": "cnn"}, (6, 2), False),
+        ({"family": "cnn", "global_pooling": "max"}, (6, 2), True),
+        ({"family": "cnn", "global_pooling": "max"}, (1, 8, 8), False),
+        ({"family": "rnn"}, (6, 2), True),
+    ],
+)
+def test_what_takes_series_of_any_length(model: Model, row_shape: tuple[int, ...], any_length: bool) -> None:
+    assert takes_any_length(network(model, row_shape)) == any_length
+
+
+SERIES: list[Model] = [
+    {"family": "rnn", "cell": "vanilla", "hidden_size": 6, "layers": 2},
+    {"family": "rnn", "cell": "lstm", "hidden_size": 6, "layers": 2, "bidirectional": True},
+    {"family": "rnn", "cell": "gru", "hidden_size": 6, "bidirectional": True},
+    {"family": "cnn", "channels": [5, 4], "global_pooling": "average"},
+    {"family": "cnn", "channels": [5, 4], "global_pooling": "max", "norm": "layer", "activation": "sigmoid"},
+    {"family": "cnn", "blocks": RESIDUAL, "global_pooling": "max", "norm": "batch"},
+    {"family": "cnn", "blocks": [{"pool": 3}, {"stride": 3, "kernel_size": 5}], "global_pooling": "average"},
+]
+
+
+@pytest.mark.parametrize("model", SERIES)
+@pytest.mark.parametrize("vocabulary", [None, 9])
+def test_padding_changes_nothing(model: Model, vocabulary: int | None) -> None:
+    net = network(model, (7,) if vocabulary else (7, 2), vocabulary=vocabulary).eval()
+    rows = torch.randint(9, (5, 12)) if vocabulary else torch.randn(5, 12, 2)
+    lengths = torch.tensor([12, 1, 7, 2, 11])
+    answers = net(rows, lengths)
+    for row, length, answer in zip(rows, lengths, answers, strict=True):
+        torch.testing.assert_close(net(row[None, :length])[0], answer, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(net(rows, torch.full((5,), 12)), net(rows))
+
+
+@pytest.mark.parametrize("model", SERIES)
+def test_padding_changes_no_gradient(model: Model) -> None:
+    rows, lengths = torch.randn(4, 9, 2), torch.tensor([3, 9, 1, 6])
+    gradients = []
+    for padding in (0.0, 1e3):
+        for row, length in zip(rows, lengths, strict=True):
+            row[length:] = padding
+        net = network(model, (9, 2))
+        net(rows, lengths).square().sum().backward()
+        gradients.append([parameter.grad for parameter in net.parameters()])
+    for one, other in zip(*gradients, strict=True):
+        assert one is not None
+        assert torch.isfinite(one).all()
+        torch.testing.assert_close(one, other)
+
+
+def test_no_rows_have_no_lengths_to_pack() -> None:
+    net = network({"family": "rnn", "bidirectional": True}, (7, 2))
+    assert net(torch.zeros(0, 7, 2), torch.zeros(0, dtype=torch.int64)).shape == (0, 3)
+
+
+def test_both_directions_are_read_to_their_ends() -> None:
+    model = {"family": "rnn", "cell": "vanilla", "hidden_size": 4, "bidirectional": True}
+    net = network(model, (6, 2))
+    parameters = {name.removeprefix("recurrent.layers."): weight.detach() for name, weight in net.named_parameters()}
+    rows, states = torch.randn(3, 6, 2), []
+    for suffix, steps in (("l0", range(6)), ("l0_reverse", reversed(range(6)))):
+        state = torch.zeros(3, 4)
+        for step in steps:
+            state = torch.tanh(
+                rows[:, step] @ parameters[f"weight_ih_{suffix}"].T
+                + parameters[f"bias_ih_{suffix}"]
+                + state @ parameters[f"weight_hh_{suffix}"].T
+                + parameters[f"bias_hh_{suffix}"]
+            )
+        states.append(state)
+    expected = torch.cat(states, dim=1) @ parameters["head.weight"].T + parameters["head.bias"]
+    torch.testing.assert_close(net(rows), expected)
+
+
+@pytest.mark.parametrize(
+    ("model", "row_shape"),
+    [
+        ({"family": "mlp"}, (6, 2)),
+        ({"family": "cnn"}, (6, 2)),
+        ({"family": "cnn"}, (1, 8, 8)),
+        ({"family": "rnn"}, (6, 2)),
+    ],
+)
+def test_a_forecast_is_steps_of_variables(model: Model, row_shape: tuple[int, ...]) -> None:
+    assert network(model, row_shape, outputs=(5, 2))(torch.zeros(3, *row_shape)).shape == (3, 5, 2)
+
+
+@pytest.mark.parametrize(
+    ("model", "row_shape"), [({"family": "mlp"}, (6,)), ({"family": "cnn"}, (1, 8, 8)), ({"family": "rnn"}, (6, 2))]
+)
+def test_one_logit_stands_for_two_classes(model: Model, row_shape: tuple[int, ...]) -> None:
+    net, rows = network(model, row_shape, outputs=2, one_logit=True), torch.randn(4, *row_shape)
+    logits = net(rows)
+    assert not logits[:, 0].any()
+    torch.testing.assert_close(logits.softmax(dim=1)[:, 1], logits[:, 1].sigmoid())
+    assert [parameter.shape[0] for parameter in net.parameters()][-1] == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        ({"family": "mlp"}, {"vocabulary": 9}, "model.family: expected rnn or cnn for texts, came 'mlp'"),
+        (
+            {"family": "cnn"},
+            {"vocabulary": 9},
+            "model.global_pooling: expected max or average for texts, whose lengths differ, came 'none'",
+        ),
+        (
+            {"family": "mlp"},
+            {"one_logit": True},
+            "loss.name: expected cross_entropy (binary_cross_entropy is for two classes), came 3 classes",
+        ),
+    ],
+)
+def test_networks_that_cannot_be_are_refused(model: Model, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError) as caught:
+        network(model, (6,), **options)
+    assert str(caught.value) == message
+
+
+def test_dropout_drops_in_training_only() -> None:
+    net = network({"family": "mlp", "hidden": [50], "dropout": 0.5}, (5,))
+    rows = torch.randn(4, 5)
+    assert not torch.equal(net(rows), net(rows))
+    assert torch.equal(net.eval()(rows), net(rows))
+
+
+def test_a_residual_block_is_two_convolutions_and_a_shortcut() -> None:
+    model = {
+        "family": "cnn",
+        "blocks": [{"channels": 2, "residual": True, "pool": 1}],
+        "hidden": [],
+        "activation": "tanh",
+    }
+    net, images = network(model, (2, 5, 5), outputs=1), torch.randn(3, 2, 5, 5)
+    first, first_bias, second, second_bias, weight, bias = (parameter.detach() for parameter in net.parameters())
+    inner = nn.functional.conv2d(images, first, first_bias, padding=1).tanh()
+    outer = (nn.functional.conv2d(inner, second, second_bias, padding=1) + images).tanh()
+    torch.testing.assert_close(net(images), outer.flatten(1) @ weight.T + bias)

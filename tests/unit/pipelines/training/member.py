@@ -15,6 +15,7 @@ import torch.distributed
 from pipelines.models.network import build_network
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.loop import Fitting, fit
+from pipelines.training.objective import class_weights
 from pipelines.training.slabs import Part
 from pipelines.training.team import DistributedTeam, Solo, Team
 
@@ -28,6 +29,7 @@ def trained(spec: TrainingSpec, rows: Result, team: Team) -> Result:
     )
     network = build_network(spec.model, tuple(train.features.shape[1:]), 3, spec.seed)
     fitting = Fitting(network, spec)
+    weights = class_weights(spec.loss, ("0", "1", "2"), np.bincount(rows["train_y"], minlength=3).tolist())
     curve = [
         (
             report.train.loss,
@@ -36,7 +38,7 @@ def trained(spec: TrainingSpec, rows: Result, team: Team) -> Result:
             report.train.metrics["accuracy"],
             report.validation.metrics["accuracy"],
         )
-        for report in fit(fitting, spec, train, validation, 1.0, team)
+        for report in fit(fitting, spec, train, validation, 1.0, team, weights)
     ]
     return {"curve": np.array(curve)} | {name: weight.numpy() for name, weight in fitting.best.weights.items()}
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from pipelines.data.loading import load_dataset
-from pipelines.errors import TrainingError
+from pipelines.errors import SupersededError, TrainingError
 from pipelines.models.network import build_network
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
 from pipelines.training import slabs
-from pipelines.training.checkpoints import NONE, Checkpoints, forget
+from pipelines.training.checkpoints import NONE, Checkpoints, claimed, forget
 from pipelines.training.loop import EpochReport, Fitting, fit
 from pipelines.training.slabs import Part
 from pipelines.training.team import Solo
@@ -35,6 +35,15 @@ JOBS: dict[str, dict[str, Any]] = {
     "momentum": {"optimizer": {"name": "sgd", "learning_rate": 0.05, "momentum": 0.9}},
     "adagrad": {"optimizer": {"name": "adagrad"}},
     "descent": {"optimizer": {"name": "gd"}},
+    "decay, cosine, clipping": {
+        "optimizer": {"name": "adamw", "clip_norm": 0.5},
+        "schedule": {"name": "cosine", "warmup_epochs": 1.5},
+    },
+    "plateau": {
+        "optimizer": {"name": "rmsprop"},
+        "schedule": {"name": "reduce_on_plateau", "patience": 1, "min_delta": 0.1},
+    },
+    "dropout, batch norm": {"model": {"family": "mlp", "hidden": [8], "norm": "batch", "dropout": 0.3}},
     "convolution": {
         "data": {"source": "sklearn", "dataset": "iris", "shape": [1, 2, 2]},
         "model": {"family": "cnn", "channels": [4], "hidden": []},
@@ -68,6 +77,7 @@ def carried_out(job: Job) -> tuple[list[EpochReport], Trained]:
 
 def leave_checkpoint(job: Job, epoch: int) -> None:
     """What a worker that is lost after an epoch leaves behind."""
+    torch.manual_seed(job.spec.seed)
     network = build_network(job.spec.model, job.train.features.shape[1:], job.num_outputs, job.spec.seed)
     train_part, validation_part = (
         Part(torch.from_numpy(rows.features), torch.from_numpy(rows.targets)) for rows in (job.train, job.validation)
@@ -98,7 +108,7 @@ def leave_checkpoint_within(job: Job, epoch: int, updates: int) -> None:
             raise LostError
 
     with pytest.raises(LostError):
-        list(fit(fitting, job.spec, train_part, validation_part, job.target_deviation, Solo(), pause))
+        list(fit(fitting, job.spec, train_part, validation_part, job.target_deviation, Solo(), pause=pause))
 
 
 def figures(reports: list[EpochReport]) -> list[object]:
@@ -262,3 +272,14 @@ def test_a_worker_that_does_not_see_the_checkpoint_of_the_first_says_so(tmp_path
 
     with pytest.raises(TrainingError, match=r"no whole checkpoint of epoch 3 in .*do all nodes share DRIVETRAIN_HOME"):
         list(train(job_of(spec_of(), tmp_path), Second(), CPU))
+
+
+def test_one_process_at_a_time_works_on_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIVETRAIN_HOME", str(tmp_path))
+    with claimed("run"):
+        with pytest.raises(SupersededError, match="another process is at work on run run"), claimed("run"):
+            pass
+        with claimed("other"):
+            pass
+    with claimed("run"):
+        pass

@@ -148,3 +148,26 @@ def test_dropout_and_the_like_are_off_while_validating() -> None:
     spec = spec_of(epochs=1, batch_size=60)
     list(fit(Fitting(network, spec), spec, TRAIN, VALIDATION, 1.0, Solo()))
     assert modes == [(True, True), (False, False)]
+
+
+def test_padding_changes_no_update() -> None:
+    model = {"family": "rnn", "cell": "lstm", "hidden_size": 5, "bidirectional": True}
+    spec = build_spec({"model": model, "training": {"epochs": 2, "batch_size": 8}})
+    lengths = torch.arange(20) % 6 + 1
+    came = []
+    for padding in (0.0, 1e3):
+        features = torch.randn(20, 6, 3, generator=torch.Generator().manual_seed(1))
+        for row, length in zip(features, lengths, strict=True):
+            row[length:] = padding
+        series = Part(features, (features[:, 0, 0] > 0).long(), lengths)
+        fitting = Fitting(build_network(spec.model, (6, 3), 2, spec.seed), spec)
+        list(fit(fitting, spec, series, series, 1.0, Solo()))
+        came.append(fitting.network.state_dict())
+    assert all(torch.equal(came[0][name], came[1][name]) for name in came[0])
+
+
+def test_a_batch_norm_takes_a_last_batch_of_one_row() -> None:
+    spec = build_spec({"model": {"norm": "batch"}, "training": {"epochs": 1, "batch_size": 59}})
+    network = build_network(spec.model, (5,), 2, spec.seed)
+    report = next(fit(Fitting(network, spec), spec, TRAIN, VALIDATION, 1.0, Solo()))
+    assert np.isfinite(report.validation.loss)

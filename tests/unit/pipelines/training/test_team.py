@@ -28,6 +28,29 @@ CASES: dict[str, dict[str, Any]] = {
         "training": {"epochs": 4, "batch_size": 7},
     },
     "adam": {"optimizer": {"name": "adam"}, "model": GRU, "training": {"epochs": 2, "batch_size": 7}},
+    "schedule, clipping, class weights": {
+        "optimizer": {"name": "rmsprop", "learning_rate": 0.01, "clip_norm": 0.5},
+        "schedule": {"name": "cosine", "warmup_epochs": 1},
+        "loss": {"name": "cross_entropy", "label_smoothing": 0.1, "class_weights": "balanced"},
+        "model": MLP,
+        "training": {"epochs": 3, "batch_size": 7},
+    },
+    "batch norm": {
+        "optimizer": {"name": "sgd", "learning_rate": 0.1},
+        "schedule": {"name": "reduce_on_plateau", "patience": 1, "min_delta": 1.0},
+        "model": MLP | {"norm": "batch"},
+        "training": {"epochs": 4, "batch_size": 7},
+    },
+    "convolution": {
+        "optimizer": {"name": "sgd", "learning_rate": 0.1},
+        "model": {
+            "family": "cnn",
+            "blocks": [{"channels": 5, "residual": True, "pool": 1}, {"channels": 4}],
+            "norm": "batch",
+            "global_pooling": "average",
+        },
+        "training": {"epochs": 3, "batch_size": 7},
+    },
 }
 
 
