@@ -14,7 +14,7 @@ from pipelines.data.dataset import Dataset, Rows
 from pipelines.errors import TrainingError
 from pipelines.models.network import network_of
 from pipelines.spec.training_spec import TrainingSpec
-from pipelines.training.acceleration import num_threads
+from pipelines.training.acceleration import keep_freed_memory, num_threads
 from pipelines.training.checkpoints import NONE, Checkpoints
 from pipelines.training.diagnosis import Suspect, explain
 from pipelines.training.health import Probe
@@ -77,6 +77,7 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[EpochReport | 
     Goes on after the last checkpoint; the reports of the epochs until then come first. NonFiniteError if the loss
     diverges.
     """
+    keep_freed_memory()
     rows = _Rows(resident(job.train, device), resident(job.validation, device))
     checkpoints = Checkpoints(job.checkpoints)
     fitting = _resumed(job, checkpoints, team, device)

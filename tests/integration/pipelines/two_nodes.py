@@ -49,7 +49,7 @@ def main(folder: str, result: str) -> None:
     home = Path(folder)
     told: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as short:
-        cluster = Cluster(
+        cluster: Any = Cluster(
             initialize_head=True, head_node_args={"num_cpus": 1, "temp_dir": short, "include_dashboard": False}
         )
         second = cluster.add_node(num_cpus=1)
