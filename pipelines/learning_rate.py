@@ -11,8 +11,9 @@ from pipelines.evaluation.rate_plot import draw_rate_curve
 from pipelines.home import home
 from pipelines.models.network import network_of
 from pipelines.spec.training_spec import TrainingSpec
+from pipelines.training.objective import build_objective
 from pipelines.training.rate_finder import RateCurve, find_rate
-from pipelines.training.worker import make_job
+from pipelines.training.worker import make_job, resident
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,7 @@ def search_learning_rate(spec: TrainingSpec) -> RateSearch:
     device = torch.device("cuda" if spec.compute.gpus_per_worker and torch.cuda.is_available() else "cpu")
     network = network_of(spec, job.train.features.shape[1:], job.num_outputs, job.vocabulary).to(device)
     torch.manual_seed(spec.seed)
-    features, targets = (torch.from_numpy(each).to(device) for each in (job.train.features, job.train.targets))
-    curve = find_rate(network, spec, features, targets)
+    curve = find_rate(network, spec, build_objective(spec, job.class_weights, device), resident(job.train, device))
     if not curve.rates:
         raise TrainingError("the loss is not finite at the lowest learning rate: look at the data")
     folder = home() / "learning-rates"

@@ -63,14 +63,14 @@ def _f1_bars(test: Evaluation, labels: Sequence[str]) -> Figure:
     axes = figure.subplots()
     bars = axes.barh(range(len(shown)), [entry.f1 for entry in shown])
     axes.set_yticks(range(len(shown)), [f"{literal(entry.label)} ({entry.rows})" for entry in shown])
-    axes.bar_label(bars, fmt="{:.2f}", padding=3)
-    axes.invert_yaxis()
+    axes.bar_label(bars, fmt="{:.2f}", padding=3, bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
+    axes.set_ylim(len(shown) - 0.4, -0.6)  # the first class on top
     axes.set(xlim=(0, 1.08), xlabel="F1", ylabel="class (test rows)", title="F1 by class")
     if len(shown) < len(figures):
         axes.set_title(f"F1 by class: the {len(shown)} worst of {len(figures)}")
     if "f1_macro" in test.metrics:
         mean = test.metrics["f1_macro"]
-        axes.axvline(mean, color="grey", linewidth=0.8, linestyle="--", label=f"mean of classes {mean:.3f}")
+        axes.axvline(mean, color="grey", linewidth=0.8, linestyle="--", zorder=0, label=f"mean of classes {mean:.3f}")
         figure.legend(loc="outside lower right", frameon=False)
     return figure
 
@@ -100,7 +100,7 @@ def _roc(test: Evaluation, labels: Sequence[str]) -> Figure:
     ranked = ranked_classes(truth, len(labels))
     figure = Figure(figsize=(6.5, 6), layout="constrained")
     axes = figure.subplots()
-    if 1 < len(ranked):
+    if len(ranked) > 1:
         _mean_curve(axes, truth, test.probabilities, ranked)
     for number in ranked if len(ranked) <= _MAX_CURVES else []:
         hits, false_alarms = _curve(truth == number, test.probabilities[:, number])

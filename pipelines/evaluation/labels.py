@@ -10,8 +10,9 @@ MAX_NAMED_CLASSES = 30
 
 
 def literal(text: str) -> str:
-    """A name for a picture: long ones are cut, and Matplotlib must not read dollar signs as a formula."""
-    short = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    """A name for a picture: long ones lose their middle, and Matplotlib must not read dollar signs as a formula."""
+    half = _LONGEST // 2
+    short = text if len(text) <= _LONGEST else f"{text[:half]}…{text[1 - half :]}"
     return short.replace("$", r"\$")
 
 

@@ -29,7 +29,7 @@ def write_model_card(
 {classes}{served}- Trained by run `{run_id}`, seed {spec.seed}
 
 {_figures(validation, test)}
-{_details(dataset, test)}
+{_details(dataset, test)}\
 Raw feature values go in; standardisation is part of the graph. The figures hold for rows like those above: on data from
 elsewhere, measure again before you rely on them.
 """
@@ -47,8 +47,8 @@ def _figure(part: Evaluation, name: str) -> str:
 
 def _details(dataset: Dataset, test: Evaluation) -> str:
     if dataset.labels:
-        return f"\n{_by_class(dataset, test)}"
-    return f"\n{_by_step(test)}" if test.is_forecast else ""
+        return f"{_by_class(dataset, test)}\n"
+    return f"{_by_step(test)}\n" if test.is_forecast else ""
 
 
 def _by_class(dataset: Dataset, test: Evaluation) -> str:

@@ -31,7 +31,7 @@ def _predicted_against_actual(test: Evaluation, name: str) -> Figure:
     axes.plot([low, high], [low, high], color="grey", linewidth=0.8, linestyle="--")
     every = _thinning(test)
     truth, predicted = test.truth.ravel()[::every], test.predicted.ravel()[::every]
-    axes.scatter(truth, predicted, s=12, alpha=0.5, linewidths=0)
+    axes.scatter(truth, predicted, s=12, alpha=_alpha(test), linewidths=0)
     axes.set(xlabel=f"actual {name}", ylabel=f"predicted {name}", title=f"Test rows (R² {test.metrics['r2']:.3f})")
     return figure
 
@@ -41,7 +41,7 @@ def _residuals(test: Evaluation, name: str) -> Figure:
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[2, 1])
     every = _thinning(test)
-    left.scatter(test.predicted.ravel()[::every], residuals[::every], s=12, alpha=0.5, linewidths=0)
+    left.scatter(test.predicted.ravel()[::every], residuals[::every], s=12, alpha=_alpha(test), linewidths=0)
     left.set(xlabel=f"predicted {name}", ylabel="residual (actual - predicted)")
     right.hist(residuals, bins=min(60, max(10, int(np.sqrt(len(residuals))))), orientation="horizontal")
     right.set(xlabel="values")
@@ -67,6 +67,11 @@ def _errors_by_step(test: Evaluation, name: str) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize=8)
     return figure
+
+
+def _alpha(test: Evaluation) -> float:
+    """Where points are many, only their crowd shows."""
+    return 0.5 if test.truth.size < 2000 else 0.15
 
 
 def _thinning(test: Evaluation) -> int:

@@ -16,6 +16,7 @@ def draw_rate_curve(path: Path, curve: RateCurve, name: str, current: float) -> 
     axes.axvline(current, color="grey", linestyle=":", label=f"in the spec: {current:g}")
     if curve.suggestion is not None:
         axes.axvline(curve.suggestion, color="tab:green", label=f"suggested, the steepest fall: {curve.suggestion:g}")
-    axes.set(xscale="log", xlabel="learning rate", ylabel="training loss, smoothed", title=f"Learning rates for {name}")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="training loss / loss of the first weights")
+    axes.set_title(f"Learning rates for {name}")
     axes.legend()
     return save(figure, path)

@@ -21,7 +21,7 @@ DEAD_SHARE = 0.5
 """Of a layer's ReLUs: with half of them dead it is half as wide as was asked for. Healthy layers have a few."""
 
 VANISHING = 1e-3
-"""The first layer's gradient beside the last one's: about what five sigmoids leave, each with a slope of 1/4 at most."""
+"""The first layer's gradient beside the last one's: what five sigmoids leave, each with a slope of 1/4 at most."""
 
 GAPS: Mapping[str, float] = {"accuracy": 0.1, "r2": 0.2}
 """By how much a training score may be above the validation score: ten points of accuracy, which is three standard
@@ -41,6 +41,10 @@ class Health:
     def metrics(self) -> dict[str, float]:
         """By the names that a run has them under."""
         return {} if self.gradient_norm is None else {"gradient_norm": self.gradient_norm}
+
+
+UNKNOWN = Health()
+"""Nobody has looked."""
 
 
 @dataclass
@@ -86,10 +90,10 @@ class Probe:
         if "dead_relus" in self.told or not any(_dead_share(units) >= DEAD_SHARE for units in active.values()):
             return ""
         rows = _spaced(len(self.part.targets), _ROWS_OF_A_PASS)
-        with torch.no_grad(), _still(self.network), _active_units(self.network) as active:
+        with torch.no_grad(), _still(self.network), _active_units(self.network) as answering:
             for chunk in rows.split(max(self.batch_size, 32)):
                 self.network(*self.part.inputs(chunk))
-        name, units = max(active.items(), key=lambda entry: _dead_share(entry[1]))
+        name, units = max(answering.items(), key=lambda entry: _dead_share(entry[1]))
         if _dead_share(units) < DEAD_SHARE:
             return ""
         return (

@@ -21,7 +21,7 @@ from pipelines.training.acceleration import accelerated, lay_out
 from pipelines.training.augmentation import augmented
 from pipelines.training.batches import Batches
 from pipelines.training.gradients import gradients_of
-from pipelines.training.health import Health
+from pipelines.training.health import UNKNOWN, Health
 from pipelines.training.objective import Objective, build_objective
 from pipelines.training.optimizers import build_optimizer, clip
 from pipelines.training.schedules import LearningRate
@@ -42,7 +42,7 @@ class EpochReport:
     seconds: float
     rows_per_second: float
     best: bool
-    health: Health = Health()
+    health: Health = UNKNOWN
 
     @property
     def metrics(self) -> dict[str, float]:

@@ -3,34 +3,36 @@
 The rate grows exponentially from update to update until the loss does; where the loss fell fastest is a good rate.
 """
 
+import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pipelines.spec.optimizer import GradientDescent
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.batches import Batches, Update
 from pipelines.training.objective import Objective
 from pipelines.training.optimizers import build_optimizer
+from pipelines.training.slabs import Part
 
 LOWEST, HIGHEST = 1e-6, 10.0
 _UPDATES = 200
-_SMOOTHING = 0.95
-"""Of the running mean of the losses: it looks back about twenty batches."""
+_SMOOTHING = 0.9
+"""Of the running means of the losses: they look back about ten batches."""
 _GROWN = 4.0
-"""The test ends where the smoothed loss is so many times its lowest value: from there on it only grows."""
+"""The test ends where the loss is so many times its lowest value: from there on it only grows."""
 _SETTLING = 10
-"""Updates at either end whose smoothed loss tells little: few losses are in it, or it turns already."""
+"""The first updates, whose smoothed loss tells little as few losses are in it."""
 
 
 @dataclass(frozen=True)
 class RateCurve:
-    """Learning rates that grow, and the smoothed loss at each."""
+    """Learning rates that grow, and the smoothed loss at each, as a share of what the first weights have."""
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]
@@ -46,49 +48,46 @@ class RateCurve:
         return float(f"{self.rates[_SETTLING + steepest]:.2g}") if slopes[steepest] < 0 else None
 
 
-def find_rate(network: nn.Module, spec: TrainingSpec, features: Tensor, targets: Tensor) -> RateCurve:
-    """Run the test on a network with its first weights, which it spoils: features (N, *row), targets (N,).
-
-    The spec's own learning rate plays no part.
-    """
-    objective = Objective(spec.loss, spec.regularization)
-    optimizer = build_optimizer(spec.optimizer, network.parameters())
+def find_rate(network: nn.Module, spec: TrainingSpec, objective: Objective, train: Part) -> RateCurve:
+    """Run the test on a network with its first weights, which it spoils; the spec's own rate plays no part."""
+    first, optimizer = copy.deepcopy(network), build_optimizer(spec.optimizer, network.parameters())
     network.train()
     rates: list[float] = []
     losses: list[float] = []
-    mean = 0.0
-    for number, update in enumerate(islice(_updates(spec, len(targets)), _UPDATES), start=1):
-        rate = LOWEST * (HIGHEST / LOWEST) ** ((number - 1) / (_UPDATES - 1))
+    means = np.zeros(2)
+    for rate, update in zip(np.geomspace(LOWEST, HIGHEST, _UPDATES), _updates(spec, len(train.targets)), strict=False):
         for group in optimizer.param_groups:
-            group["lr"] = rate
-        mean = _SMOOTHING * mean + (1 - _SMOOTHING) * _step(network, objective, optimizer, features, targets, update)
-        smoothed = mean / (1 - _SMOOTHING**number)
+            group["lr"] = float(rate)
+        # Some batches are harder than others: beside what the first weights make of the same one, that does not matter.
+        both = _step(network, objective, optimizer, train, update), _loss(first, objective, train, update)
+        means = _SMOOTHING * means + (1 - _SMOOTHING) * np.array(both)
+        smoothed = float(means[0] / means[1]) if means[1] else math.nan
         if not math.isfinite(smoothed) or smoothed > _GROWN * min(losses, default=math.inf):
             break
-        rates.append(rate)
+        rates.append(float(rate))
         losses.append(smoothed)
     return RateCurve(tuple(rates), tuple(losses))
 
 
 def _step(
-    network: nn.Module,
-    objective: Objective,
-    optimizer: torch.optim.Optimizer,
-    features: Tensor,
-    targets: Tensor,
-    update: Update,
+    network: nn.Module, objective: Objective, optimizer: torch.optim.Optimizer, train: Part, update: Update
 ) -> float:
     """The mean loss of the rows of an update, before it."""
     optimizer.zero_grad()
     total = 0.0
-    for number, chunk in enumerate(update.chunks, start=1):
-        rows = chunk.to(targets.device)
-        loss = objective.per_row(network(features[rows]), targets[rows]).sum() / update.num_rows
+    for number, rows in enumerate(update.chunks, start=1):
+        loss = objective.per_row(network(*train.inputs(rows)), train.targets[rows]).sum() / update.num_rows
         last = number == len(update.chunks)
         torch.autograd.backward(loss + objective.penalty(network) if last else loss)
         total += loss.item()
     optimizer.step()
     return total
+
+
+@torch.no_grad()
+def _loss(network: nn.Module, objective: Objective, train: Part, update: Update) -> float:
+    losses = [objective.per_row(network(*train.inputs(rows)), train.targets[rows]).sum() for rows in update.chunks]
+    return float(torch.stack(losses).sum() / update.num_rows)
 
 
 def _updates(spec: TrainingSpec, num_rows: int) -> Iterator[Update]:

@@ -78,7 +78,7 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[EpochReport | 
     diverges.
     """
     keep_freed_memory()
-    rows = _Rows(_resident(job.train, device), _resident(job.validation, device))
+    rows = _Rows(resident(job.train, device), resident(job.validation, device))
     checkpoints = Checkpoints(job.checkpoints)
     fitting = _resumed(job, checkpoints, team, device)
     share = -(-min(job.spec.training.batch_size, len(job.train)) // team.size)
@@ -104,9 +104,8 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[EpochReport | 
     if team.rank == 0:
         checkpoints.write(len(fitting.reports), fitting.state_dict)
     best_epoch = max(report.epoch for report in fitting.reports if report.best)
-    yield Trained(
-        {name: weight.cpu().contiguous().numpy() for name, weight in fitting.best.weights.items()}, best_epoch
-    )
+    weights = {name: weight.cpu().contiguous().numpy() for name, weight in fitting.best.weights.items()}
+    yield Trained(weights, best_epoch)
 
 
 @dataclass(frozen=True)
@@ -204,6 +203,7 @@ def _scaled(dataset: Dataset, rows: Rows) -> Rows:
     return Rows(dataset.features.apply(rows.features), targets)
 
 
-def _resident(rows: Rows, device: torch.device) -> Part:
+def resident(rows: Rows, device: torch.device) -> Part:
+    """Rows that stay on the device while a job trains."""
     # Ray hands arrays out read-only from shared memory: the tensors need rows of their own.
     return Part(torch.from_numpy(rows.features.copy()).to(device), torch.from_numpy(rows.targets.copy()).to(device))

@@ -1,17 +1,20 @@
 """A look at a network in training: what it measures, what it warns of, and that it leaves no trace."""
 
 import copy
+from itertools import pairwise
 from typing import Literal
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from pipelines.spec.objective import Loss, Regularization
+from pipelines.spec.objective import CrossEntropy, MeanSquaredError, Regularization
 from pipelines.training.health import Probe
 from pipelines.training.objective import Objective
+from pipelines.training.slabs import Part
 from pipelines.training.tally import Measures
 
+LOSSES = {"mse": MeanSquaredError(name="mse"), "cross_entropy": CrossEntropy()}
 EVEN = Measures(1.0)
 """Figures in which there is no gap."""
 
@@ -25,9 +28,8 @@ def probe_of(
 ) -> Probe:
     return Probe(
         network=network,
-        objective=Objective(Loss(name=loss), Regularization(l2=1.0)),
-        features=features,
-        targets=torch.ones(len(features)) if targets is None else targets,
+        objective=Objective(LOSSES[loss], Regularization(l2=1.0)),
+        part=Part(features, torch.ones(len(features)) if targets is None else targets),
         batch_size=32,
         validation_rows=validation_rows,
     )
@@ -40,7 +42,7 @@ def rows(number: int, *shape: int) -> Tensor:
 def perceptron(*widths: int, activation: type[nn.Module] = nn.ReLU) -> nn.Sequential:
     torch.manual_seed(0)
     layers: list[nn.Module] = []
-    for width_in, width_out in zip(widths[:-1], widths[1:], strict=True):
+    for width_in, width_out in pairwise(widths):
         layers += [nn.Linear(width_in, width_out), activation()]
     return nn.Sequential(*layers[:-1])
 

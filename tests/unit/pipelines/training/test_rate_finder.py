@@ -11,8 +11,9 @@ from pipelines.models.network import build_network
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
 from pipelines.training.loop import Fitting, fit
-from pipelines.training.slabs import Part
+from pipelines.training.objective import Objective
 from pipelines.training.rate_finder import HIGHEST, LOWEST, RateCurve, find_rate
+from pipelines.training.slabs import Part
 from pipelines.training.team import Solo
 
 RANDOM = np.random.default_rng(0)
@@ -37,8 +38,12 @@ def network_of(spec: TrainingSpec) -> nn.Module:
     return build_network(spec.model, (6,), 1, spec.seed)
 
 
+def searched(spec: TrainingSpec) -> RateCurve:
+    return find_rate(network_of(spec), spec, Objective(spec.loss, spec.regularization), ROWS)
+
+
 def suggested(spec: TrainingSpec) -> float:
-    suggestion = find_rate(network_of(spec), spec, ROWS.features, ROWS.targets).suggestion
+    suggestion = searched(spec).suggestion
     assert suggestion is not None
     return suggestion
 
@@ -66,7 +71,7 @@ def test_training_with_the_suggestion_learns_faster_than_with_a_hundredth(name: 
 
 def test_the_rates_grow_evenly_from_the_lowest_and_end_when_the_loss_has_grown() -> None:
     spec = spec_of("sgd", [16])
-    curve = find_rate(network_of(spec), spec, ROWS.features, ROWS.targets)
+    curve = searched(spec)
     assert curve.rates[0] == LOWEST
     assert curve.rates[-1] < HIGHEST
     steps = np.diff(np.log(curve.rates))
@@ -77,9 +82,7 @@ def test_the_rates_grow_evenly_from_the_lowest_and_end_when_the_loss_has_grown()
 
 def test_the_same_spec_gives_the_same_curve() -> None:
     spec = spec_of("adam", [16], batch_size=7)
-    assert find_rate(network_of(spec), spec, ROWS.features, ROWS.targets) == find_rate(
-        network_of(spec), spec, ROWS.features, ROWS.targets
-    )
+    assert searched(spec) == searched(spec)
 
 
 def test_the_steepest_fall_is_suggested_to_two_digits() -> None:

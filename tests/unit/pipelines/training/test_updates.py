@@ -116,7 +116,7 @@ def layers_of(network: nn.Module) -> Layers:
 
 def run(spec: TrainingSpec, network: nn.Module, class_weights: tuple[float, ...] | None = None) -> list[EpochReport]:
     part = Part(torch.from_numpy(X), torch.from_numpy(TARGETS[spec.loss.name]))
-    return list(fit(Fitting(network, spec), spec, part, part, 1.0, Solo(), class_weights))
+    return list(fit(Fitting(network, spec), spec, part, part, 1.0, Solo(), class_weights=class_weights))
 
 
 def batches_of(spec: TrainingSpec, epoch: int) -> list[NDArray[Any]]:

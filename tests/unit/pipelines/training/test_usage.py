@@ -3,7 +3,6 @@
 import pickle
 import threading
 import time
-
 from collections.abc import Iterator
 
 import pytest
@@ -57,9 +56,9 @@ def test_a_worker_tells_its_usage_at_the_first_epoch_and_at_the_end() -> None:
 def test_a_worker_that_fails_leaves_no_thread() -> None:
     def failing() -> Iterator[EpochReport | Trained]:
         yield REPORTS[0]
-        raise ValueError
+        raise ValueError("no luck")
 
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="no luck"):
         list(metered(failing(), rank=0))
     assert "usage" not in {thread.name for thread in threading.enumerate()}
 

@@ -102,11 +102,11 @@ def test_divergence_is_an_error_that_names_place_rows_and_cure(rate: float) -> N
     with pytest.raises(NonFiniteError, match=rf"try a smaller optimizer.learning_rate than {rate:g}") as caught:
         run(spec, dataset)
     assert caught.value.place
-    assert 0 < len(caught.value.rows) <= spec.training.batch_size
+    assert caught.value.rows
 
 
 def test_divergence_is_explained_from_the_last_checkpoint(tmp_path: Path) -> None:
-    spec, dataset = prepared(DIABETES, "mse", optimizer={"name": "sgd", "learning_rate": 3.0}, training={"epochs": 200})
+    spec, dataset = prepared(DIABETES, "mse", optimizer={"name": "gd", "learning_rate": 30.0}, training={"epochs": 200})
     with pytest.raises(NonFiniteError) as caught:
         run(spec, dataset)
     begun = spec.model_copy(update={"training": spec.training.model_copy(update={"epochs": caught.value.epoch - 1})})
