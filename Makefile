@@ -44,8 +44,8 @@ fuzz: $(VENV)/.dev ## attack the prediction service for some minutes; ARGS="--se
 
 bench: bench-training bench-serving ## measure training and serving against their peers
 
-bench-training: $(VENV)/.dev ## measure training against its peers
-	$(BIN)/python -m tests.benchmarks.training
+bench-training: $(VENV)/.dev ## measure training against its peers, set up on demand; ARGS='--help' tells the choices
+	$(BIN)/python -m tests.benchmarks.training $(ARGS)
 
 bench-serving: $(VENV)/.dev ## measure serving against its peers, set up on demand; ARGS='--help' tells the choices
 	$(BIN)/python -m tests.benchmarks.serving $(ARGS)

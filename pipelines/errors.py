@@ -5,6 +5,7 @@
     ├── DataError         the data does not fit the spec
     ├── ResourceError     the cluster cannot give what the spec asks for
     ├── TrainingError     a worker failed
+    │   ├── NonFiniteError        the loss is no longer a number: where that began
     │   └── WorkerLostError       its process or node is gone
     ├── TrackingError     the MLflow run could not be opened or closed
     │   └── SupersededError       the run is another process's now
@@ -17,6 +18,8 @@ SpecError, DataError and ResourceError are the user's to mend (exit code 2); the
 """
 
 from dataclasses import dataclass
+
+_ROWS_SHOWN = 10
 
 
 class DrivetrainError(Exception):
@@ -63,6 +66,27 @@ class ResourceError(DrivetrainError):
 
 class TrainingError(DrivetrainError):
     """A training worker failed."""
+
+
+class NonFiniteError(TrainingError):
+    """The loss is no longer finite: where the first value that is not showed.
+
+    `step` of the epoch put `rows` (indices in the `part`'s rows) through the network; `place` is the layer, weights,
+    gradient or loss; `advice` says what to try.
+    """
+
+    def __init__(self, epoch: int, step: int, part: str, rows: tuple[int, ...], place: str, advice: str) -> None:
+        super().__init__(epoch, step, part, rows, place, advice)
+        self.epoch, self.step, self.part, self.rows = epoch, step, part, rows
+        self.place, self.advice = place, advice
+
+    def __str__(self) -> str:
+        shown = ", ".join(map(str, self.rows[:_ROWS_SHOWN]))
+        more = f" and {len(self.rows) - _ROWS_SHOWN} more" if len(self.rows) > _ROWS_SHOWN else ""
+        return (
+            f"the loss is no longer finite in epoch {self.epoch}: the first bad value is in {self.place}, in step "
+            f"{self.step} with the {self.part} rows {shown}{more}; try {self.advice}"
+        )
 
 
 class WorkerLostError(TrainingError):

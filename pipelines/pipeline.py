@@ -2,6 +2,8 @@
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,14 +12,17 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from pipelines.data.balance import imbalance
 from pipelines.data.dataset import Dataset
 from pipelines.data.loading import load_dataset
+from pipelines.evaluation.details import class_metrics, step_metrics
 from pipelines.evaluation.metrics import Evaluation, evaluate
 from pipelines.evaluation.model_card import write_model_card
 from pipelines.evaluation.plots import draw_plots
+from pipelines.export.encoding import with_encoding
 from pipelines.export.graph import Predictor, build_predictor, contract, export_onnx, predict
 from pipelines.home import checkpoints_folder, mlflow_client, tracking_uri
-from pipelines.models.network import build_network, takes_any_length
+from pipelines.models.network import network_of, takes_any_length
 from pipelines.outages import outlast
 from pipelines.registry.manifest import Manifest
 from pipelines.registry.model_registry import VARIANT_TAG, ModelRegistry
@@ -26,16 +31,20 @@ from pipelines.registry.promotion import Decision
 from pipelines.registry.publication import Draft, publish
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import dump_spec, flatten
-from pipelines.tracking import Run, git_commit, open_run
-from pipelines.training.checkpoints import forget
+from pipelines.tracking import SPEC_FILE, Run, adopt_run, git_commit, open_run
+from pipelines.training.checkpoints import claimed, forget
 from pipelines.training.launcher import check_resources, launch, ray_session
 from pipelines.training.loop import EpochReport
+from pipelines.training.usage import Usage
 from pipelines.training.worker import Trained, make_job
 from pipelines.variants import Candidate, choose_variant
 
 _log = logging.getLogger(__name__)
 
 VARIANT_REASON_TAG = "drivetrain.variant_reason"
+IMBALANCE_TAG = "drivetrain.class_imbalance"
+WARNING_TAG = "drivetrain.warning."
+"""With the kind of a warning: what was seen of it first."""
 
 
 class Watcher(Protocol):
@@ -44,8 +53,14 @@ class Watcher(Protocol):
     def stage(self, text: str) -> None:
         """A new stage has begun."""
 
+    def opened(self, run_id: str) -> None:
+        """The job has this run from now on."""
+
     def epoch(self, report: EpochReport) -> None:
         """An epoch is over."""
+
+    def warning(self, text: str) -> None:
+        """The job goes on, but something about it looks wrong."""
 
 
 @dataclass(frozen=True)
@@ -68,16 +83,41 @@ def run_pipeline(spec: TrainingSpec, watcher: Watcher) -> Outcome:
     Raises DataError and ResourceError before a run is opened. After that every error ends the run as FAILED with its
     reason: TrainingError, RegistryError, PackageError, TrackingError.
     """
+    return _run_in(_new_run(spec), spec, watcher)
+
+
+def resume_pipeline(run_id: str, spec: TrainingSpec, watcher: Watcher) -> Outcome:
+    """Go on with a run that failed or was killed, after its last checkpoint; `spec` is the run's own.
+
+    Raises what `run_pipeline` raises, and SupersededError if the run has finished or another process is at work on it.
+    """
+    return _run_in(_old_run(run_id), spec, watcher)
+
+
+def _run_in(opening: AbstractContextManager[Run], spec: TrainingSpec, watcher: Watcher) -> Outcome:
     started = time.monotonic()
     dataset, network = _load(spec, watcher)
     watcher.stage("starting Ray")
     with ray_session():
         check_resources(spec.compute)
         watcher.stage("opening the MLflow run")
-        with open_run(mlflow_client(), spec.name) as run:
+        with opening as run:
+            watcher.opened(run.run_id)
             outcome = _carry_out(spec, dataset, network, run, watcher, spec.training.retries)
     forget(checkpoints_folder(run.run_id))
     return replace(outcome, seconds=time.monotonic() - started)
+
+
+@contextmanager
+def _new_run(spec: TrainingSpec) -> Iterator[Run]:
+    with open_run(mlflow_client(), spec.name) as run, claimed(run.run_id):
+        yield run
+
+
+@contextmanager
+def _old_run(run_id: str) -> Iterator[Run]:
+    with claimed(run_id), adopt_run(mlflow_client(), run_id, fence=lambda: None) as run:
+        yield run
 
 
 def run_pipeline_in(run: Run, spec: TrainingSpec, watcher: Watcher, retries: int) -> Outcome:
@@ -93,8 +133,7 @@ def run_pipeline_in(run: Run, spec: TrainingSpec, watcher: Watcher, retries: int
 def _load(spec: TrainingSpec, watcher: Watcher) -> tuple[Dataset, nn.Module]:
     watcher.stage("loading data")
     dataset = load_dataset(spec)
-    shape, outputs, one_logit = dataset.row_shape, dataset.num_outputs, spec.one_logit
-    return dataset, build_network(spec.model, shape, outputs, spec.seed, one_logit=one_logit)
+    return dataset, network_of(spec, dataset.row_shape, dataset.num_outputs, dataset.vocabulary)
 
 
 def _carry_out(
@@ -115,7 +154,7 @@ def _carry_out(
     predictor = build_predictor(network, dataset)
     served = _served(spec, dataset, predictor, run)
     plots = draw_plots(run.folder, reports, served.test, dataset.labels, dataset.target_name)
-    _record_results(run, trained, served, plots)
+    _record_results(run, dataset, trained, served, plots)
 
     watcher.stage("exporting and registering")
     draft = Draft(
@@ -123,7 +162,7 @@ def _carry_out(
         graph=served.graph,
         weights=trained.weights,
         spec_yaml=dump_spec(spec),
-        held_out=Golden({"features": dataset.test.features}, served.answers),
+        held_out=Golden(dataset.test.inputs, served.answers),
         model_card=write_model_card(spec, dataset, run.run_id, served.validation, served.test, served.reason),
         plots=plots,
     )
@@ -148,26 +187,48 @@ def _train(
 ) -> tuple[Trained, list[EpochReport]]:
     reports: list[EpochReport] = []
     for event in launch(make_job(spec, dataset, checkpoints_folder(run.run_id)), retries):
-        if isinstance(event, Trained):
-            return event, reports
-        reports.append(event)
-        run.log_metrics(event.metrics, step=event.epoch)
-        watcher.epoch(event)
+        match event:
+            case Trained():
+                return event, reports
+            case Usage():
+                _record_usage(run, event, spec.compute.workers)
+            case EpochReport():
+                reports.append(event)
+                run.log_metrics(event.metrics, step=event.epoch)
+                watcher.epoch(event)
+                _warn(run, event, watcher)
     raise AssertionError("a launch that ends without weights raises")
+
+
+def _record_usage(run: Run, usage: Usage, workers: int) -> None:
+    """Under MLflow's own names for system metrics, with the worker's rank in them where there are several."""
+    place = "system/" if workers == 1 else f"system/worker_{usage.rank}/"
+    for sample in usage.samples:
+        run.log_sample({place + name: value for name, value in sample.figures.items()}, sample.time_ms)
+
+
+def _warn(run: Run, report: EpochReport, watcher: Watcher) -> None:
+    for kind, text in report.health.warnings:
+        told = f"epoch {report.epoch}: {text}"
+        run.set_tag(WARNING_TAG + kind, told)
+        watcher.warning(told)
 
 
 def _record_inputs(run: Run, spec: TrainingSpec, dataset: Dataset) -> None:
     run.log_params(flatten(spec))
     run.log_dataset(dataset)
-    (run.folder / "spec.yaml").write_text(dump_spec(spec))
-    run.log_artifact(run.folder / "spec.yaml")
+    if warning := imbalance(dataset.class_counts):
+        _log.warning("%s", warning)
+        run.set_tag(IMBALANCE_TAG, warning)
+    (run.folder / SPEC_FILE).write_text(dump_spec(spec))
+    run.log_artifact(run.folder / SPEC_FILE)
 
 
 def _served(spec: TrainingSpec, dataset: Dataset, predictor: Predictor, run: Run) -> Candidate:
     """The graph to register: as exported, or the variant that the spec asks for, with its own figures."""
     answers = predict(predictor, dataset.test.features)
     fp32 = Candidate(
-        graph=export_onnx(predictor, dataset.row_shape),
+        graph=with_encoding(export_onnx(predictor, dataset.row_shape), dataset.encoding),
         validation=evaluate(dataset, dataset.validation, predict(predictor, dataset.validation.features)),
         test=evaluate(dataset, dataset.test, answers),
         answers=answers,
@@ -180,13 +241,16 @@ def _served(spec: TrainingSpec, dataset: Dataset, predictor: Predictor, run: Run
     return served
 
 
-def _record_results(run: Run, trained: Trained, served: Candidate, plots: list[Path]) -> None:
+def _record_results(run: Run, dataset: Dataset, trained: Trained, served: Candidate, plots: list[Path]) -> None:
     """The figures of the weights that were kept; the epochs' own `val_` metrics end with the last epoch."""
     parts = {"best_val": served.validation, "test": served.test}
     final = {f"{part}_{name}": value for part, figures in parts.items() for name, value in figures.metrics.items()}
     if (check := served.check) is not None:
         final |= {f"val_{check.metric}_fp32": check.fp32_value, f"val_{check.metric}_{check.asked}": check.value}
-    run.log_metrics(final | {"best_epoch": float(trained.best_epoch)}, step=trained.best_epoch)
+    final |= class_metrics(served.test, dataset.labels) | {"best_epoch": float(trained.best_epoch)}
+    run.log_metrics(final, step=trained.best_epoch)
+    for step, errors in enumerate(step_metrics(served.test), start=1):
+        run.log_metrics(errors, step)
     for plot in plots:
         run.log_artifact(plot, "plots")
 

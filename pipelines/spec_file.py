@@ -151,6 +151,8 @@ def _explain(error: ErrorDetails) -> Mismatch:
             return Mismatch(
                 f"{path}.{_DISCRIMINATORS[path]}", f"one of {', '.join(_kinds(path))}", repr(context["tag"])
             )
+        case "string_too_short":
+            return Mismatch(path, "a text that is not empty", came)
         case "string_pattern_mismatch":
             return Mismatch(path, f"a text that matches {context['pattern']}", came)
         case "model_type" | "model_attributes_type":
@@ -161,8 +163,6 @@ def _explain(error: ErrorDetails) -> Mismatch:
             return Mismatch(path, f"at least {context['min_length']} in the list", came)
         case "too_long":
             return Mismatch(path, f"at most {context['max_length']} in the list", came)
-        case "path_type":
-            return Mismatch(path, "a path", came)
         case "invalid_key":
             return Mismatch(path, "a text as key", came)
         case _:

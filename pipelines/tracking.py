@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from functools import partial
+from itertools import accumulate, takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -23,6 +24,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from pipelines.data.dataset import Dataset
+from pipelines.data.encoding import Category
 from pipelines.errors import SupersededError, TrackingError
 from pipelines.home import artifact_location
 from pipelines.outages import outlast
@@ -30,6 +32,10 @@ from pipelines.outages import outlast
 _log = logging.getLogger(__name__)
 
 FAILURE_TAG = "drivetrain.failure"
+SPEC_FILE = "spec.yaml"
+"""The run's artifact that says what was asked for."""
+SOURCE_NAME = "drivetrain train"
+"""What MLflow shows as the source of a run that this machine trains by itself."""
 
 _FLUSH_EVERY_S = 1.0
 _PATIENCE_S = 60.0
@@ -37,8 +43,8 @@ _PATIENCE_WITH_ADOPTED_S = 150.0
 """How long publishing and closing outlast a server that does not answer; nobody at a terminal waits for the latter."""
 
 _PARAMS_A_BATCH = 100
-_CALLS_A_BATCH = 50
-"""Of `log_metrics`: MLflow takes 1000 metrics at once, and writes all of them or none."""
+_METRICS_A_BATCH = 1000
+"""So many MLflow takes at once, and writes all of them or none."""
 _MAX_PARAM_CHARS = 6000
 _MAX_TAG_CHARS = 5000
 
@@ -68,6 +74,7 @@ class Run:
         self.tags: Mapping[str, str] = run.data.tags
         self.folder = folder
         """For files to log; it stays until the run is closed."""
+        self._started_ms = int(run.info.start_time)
         self.patience_s = patience_s
         self.check_fence = fence
         self.closed_as: RunStatus | None = None
@@ -90,6 +97,11 @@ class Run:
             if self._attempt("write metrics", self._flush):
                 self._catch_up()
 
+    def log_sample(self, metrics: Mapping[str, float], time_ms: int) -> None:
+        """Queue measurements that belong to no epoch but to a time; their step is the second of the run."""
+        step = max(0, time_ms - self._started_ms) // 1000
+        self._pending.append([Metric(key, value, time_ms, step) for key, value in metrics.items()])
+
     def log_artifact(self, path: Path, folder: str | None = None) -> None:
         """Copy a file from `folder` into the run's artifacts; a fault is retried later."""
         self._attempt_or_keep(f"keep {path.name}", lambda: self.client.log_artifact(self.run_id, str(path), folder))
@@ -102,9 +114,7 @@ class Run:
             source_type="local",
             source=json.dumps({"uri": dataset.origin}),
             schema=json.dumps(_schema(dataset)),
-            profile=json.dumps(
-                {"train_rows": len(dataset.train), "val_rows": len(dataset.validation), "test_rows": len(dataset.test)}
-            ),
+            profile=json.dumps(_profile(dataset)),
         )
         given = DatasetInput(entry, [InputTag("mlflow.data.context", "training")])
         self._attempt_or_keep("record the dataset", lambda: self.client.log_inputs(self.run_id, [given]))
@@ -141,7 +151,7 @@ class Run:
 
     def _flush(self) -> None:
         while self._pending:
-            calls = self._pending[:_CALLS_A_BATCH]
+            calls = self._pending[: _whole_calls(self._pending)]
             if batch := [metric for metrics in calls for metric in metrics]:
                 self.client.log_batch(self.run_id, metrics=batch)
             del self._pending[: len(calls)]
@@ -163,6 +173,12 @@ class Run:
             _log.warning("MLflow: could not %s (%s); the job goes on", action, error)
             return False
         return True
+
+
+def _whole_calls(pending: list[list[Metric]]) -> int:
+    """How many of the first calls fit a batch together; one at least."""
+    sums = accumulate(len(metrics) for metrics in pending)
+    return max(1, sum(1 for _ in takewhile(lambda metrics: metrics <= _METRICS_A_BATCH, sums)))
 
 
 @contextmanager
@@ -220,7 +236,7 @@ def _close_after(run: Run, status: RunStatus, reason: str) -> None:
 
 
 def _create(client: MlflowClient, experiment: str) -> MlflowRun:
-    tags = {"mlflow.source.name": "drivetrain train", "mlflow.source.type": "LOCAL"}
+    tags = {"mlflow.source.name": SOURCE_NAME, "mlflow.source.type": "LOCAL"}
     if commit := git_commit():
         tags["mlflow.source.git.commit"] = commit
     try:
@@ -255,6 +271,15 @@ def _adopt(client: MlflowClient, run_id: str) -> tuple[MlflowRun, set[int]]:
     return run, {metric.step for metric in client.get_metric_history(run_id, "train_loss")}
 
 
+def recorded_spec(client: MlflowClient, run_id: str) -> str:
+    """The YAML of the spec that a run of the pipeline was begun with. Raises TrackingError."""
+    with TemporaryDirectory() as folder:
+        try:
+            return Path(client.download_artifacts(run_id, SPEC_FILE, folder)).read_text()
+        except (MlflowException, OSError) as error:
+            raise TrackingError(f"run {run_id} has no {SPEC_FILE} to go on with: {error}") from error
+
+
 def git_commit() -> str | None:
     """Commit of the working directory's repository; None outside of one."""
     try:
@@ -264,10 +289,18 @@ def git_commit() -> str | None:
     return asked.stdout.strip() if asked.returncode == 0 else None
 
 
+def _profile(dataset: Dataset) -> dict[str, object]:
+    rows = {"train_rows": dataset.train, "val_rows": dataset.validation, "test_rows": dataset.test}
+    return {name: len(part) for name, part in rows.items()} | {"train_classes": dataset.class_counts}
+
+
 def _schema(dataset: Dataset) -> dict[str, object]:
     """The dataset's schema in MLflow's notation: named columns where there are names, else a tensor."""
     if dataset.feature_names:
-        schema = Schema([ColSpec(DataType.float, name) for name in dataset.feature_names])
+        texts = {column.name for column in dataset.encoding.columns if isinstance(column, Category)}
+        texts |= set(dataset.feature_names) if dataset.text else set()
+        kinds = {name: DataType.string if name in texts else DataType.float for name in dataset.feature_names}
+        schema = Schema([ColSpec(kind, name) for name, kind in kinds.items()])
         return {"mlflow_colspec": schema.to_dict()}
     return {
         "mlflow_tensorspec": {

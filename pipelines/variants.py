@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from pipelines.data.dataset import Dataset
 from pipelines.errors import PackageError
 from pipelines.evaluation.metrics import Evaluation, evaluate
-from pipelines.export.graph import INPUT
 from pipelines.export.quantization import to_bf16, to_int8
 from pipelines.registry.manifest import Variant, VariantCheck
 from pipelines.registry.package import Arrays, Golden
@@ -21,7 +20,7 @@ from pipelines.spec.registry import Registry
 _ROWS_A_PASS = 1024
 
 _MAKERS: Mapping[Variant, Callable[[onnx.ModelProto, Dataset], onnx.ModelProto]] = {
-    "int8": lambda graph, dataset: to_int8(graph, dataset.train.features),
+    "int8": lambda graph, dataset: to_int8(graph, dataset.graph_inputs(dataset.train)),
     "bf16": lambda graph, _: to_bf16(graph),
 }
 
@@ -64,18 +63,19 @@ def choose_variant(registry: Registry, dataset: Dataset, fp32: Candidate) -> Can
 
 
 def _measured(graph: onnx.ModelProto, dataset: Dataset) -> Candidate:
-    answers = _run(graph, dataset.test.features)
-    validation = evaluate(dataset, dataset.validation, _run(graph, dataset.validation.features))
+    answers = _run(graph, dataset.graph_inputs(dataset.test))
+    validation = evaluate(dataset, dataset.validation, _run(graph, dataset.graph_inputs(dataset.validation)))
     return Candidate(graph, validation, evaluate(dataset, dataset.test, answers), answers)
 
 
-def _run(graph: onnx.ModelProto, features: NDArray[np.float32]) -> dict[str, NDArray[np.generic]]:
-    """What onnxruntime answers for raw features (N, *row), by output name. Raises PackageError."""
+def _run(graph: onnx.ModelProto, rows: Arrays) -> dict[str, NDArray[np.generic]]:
+    """What onnxruntime answers for raw rows (N, ...) by input name, by output name. Raises PackageError."""
     try:
         session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
         names = [output.name for output in session.get_outputs()]
-        starts = range(0, len(features), _ROWS_A_PASS)
-        passes = [session.run(names, {INPUT: features[start : start + _ROWS_A_PASS]}) for start in starts]
+        starts = range(0, len(next(iter(rows.values()))), _ROWS_A_PASS)
+        inputs = [{name: array[start : start + _ROWS_A_PASS] for name, array in rows.items()} for start in starts]
+        passes = [session.run(names, each) for each in inputs]
     except Exception as error:  # onnxruntime's errors share no other base
         raise PackageError(f"the exported graph does not run: {error}") from error
     return {name: np.concatenate(parts) for name, parts in zip(names, zip(*passes, strict=True), strict=True)}

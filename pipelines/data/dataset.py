@@ -1,25 +1,40 @@
 """A dataset ready for training, as plain arrays: what workers need is light to import and to send."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.encoding import Encoding
 from pipelines.data.scaling import Scaling
+from pipelines.registry.manifest import Text
+from pipelines.registry.texts import num_tokens
 from pipelines.spec.objective import Task
+
+INPUT = "features"
+"""What a model's input is called where it is not a column."""
 
 
 @dataclass(frozen=True)
 class Rows:
     """One part of the split, in the units of the source."""
 
-    features: NDArray[np.float32]
-    """(N, *row)"""
+    features: NDArray[Any]
+    """(N, *row) float32, as the network sees it but for standardisation; of texts token indices (N, T) int64."""
     targets: NDArray[np.int64] | NDArray[np.float32]
-    """(N,): class indices or quantities."""
+    """(N,): class indices or quantities; (N, horizon, variables) of a series."""
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """(N, 1) each, by name, of which `features` are made; empty where clients send features."""
 
     def __len__(self) -> int:
         return len(self.features)
+
+    @property
+    def inputs(self) -> Mapping[str, NDArray[Any]]:
+        """What a client sends for these rows, by the name of the model's input."""
+        return self.columns or {INPUT: self.features}
 
 
 @dataclass(frozen=True)
@@ -40,6 +55,14 @@ class Dataset:
     origin: str
     digest: str
     """Of all rows and their targets; equal data gives equal digests."""
+    encoding: Encoding = field(default_factory=Encoding)
+    """From columns to features, fitted on the training rows."""
+    are_pictures: bool = False
+    """Whether rows are pictures, (channels, height, width) from 0 to 255, that were made to fit."""
+    season: int | None = None
+    """Of a series: the steps after which it is alike."""
+    text: Text | None = None
+    """Of texts: how they became the token indices that `features` are."""
 
     @property
     def row_shape(self) -> tuple[int, ...]:
@@ -47,6 +70,23 @@ class Dataset:
         return self.train.features.shape[1:]
 
     @property
-    def num_outputs(self) -> int:
-        """Values that the network puts out a row: one a class, or one quantity."""
-        return len(self.labels) or 1
+    def num_outputs(self) -> int | tuple[int, ...]:
+        """What the network puts out a row: one value a class, one quantity, or a forecast (horizon, variables)."""
+        return self.train.targets.shape[1:] or len(self.labels) or 1
+
+    @property
+    def vocabulary(self) -> int | None:
+        """Of texts: how many different token indices there are."""
+        return None if self.text is None else num_tokens(self.text)
+
+    def graph_inputs(self, rows: Rows) -> Mapping[str, NDArray[Any]]:
+        """What the graph itself takes for rows: what a client sends, but tokens for texts."""
+        return rows.inputs if self.text is None else {INPUT: rows.features}
+
+    @property
+    def class_counts(self) -> dict[str, int]:
+        """Training rows of each class, by its label; empty for quantities."""
+        if not self.labels:
+            return {}
+        counts = np.bincount(self.train.targets.astype(np.int64), minlength=len(self.labels))
+        return dict(zip(self.labels, counts.tolist(), strict=True))

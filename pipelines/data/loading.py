@@ -1,42 +1,87 @@
 """From the spec's `data` section to a dataset: read, check, shape, encode, split, measure."""
 
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.data.dataset import Dataset, Rows
+from pipelines.data.encoding import Encoding
 from pipelines.data.scaling import Scaling
-from pipelines.data.sources import Table, read_table
-from pipelines.data.splits import split_rows
+from pipelines.data.series import load_series
+from pipelines.data.sources import read_table
+from pipelines.data.splits import Indices, split_rows
+from pipelines.data.table import Table
 from pipelines.data.targets import Targets, encode_target
+from pipelines.data.texts import load_texts
 from pipelines.errors import DataError
+from pipelines.spec.data import Data, SeriesSource, TableSource, TextSource
 from pipelines.spec.training_spec import TrainingSpec
+
+OUTPUTS = ("probabilities", "class_index", "prediction")
+"""What models call their outputs."""
 
 
 def load_dataset(spec: TrainingSpec) -> Dataset:
     """Read, check, shape, encode, split and measure the rows that a spec asks for. Raises DataError."""
-    table = read_table(spec.data, spec.task, spec.seed)
-    features = _shaped(table.features, spec.data.shape)
+    if isinstance(spec.data, SeriesSource):
+        return load_series(spec.data, spec)
+    if isinstance(spec.data, TextSource):
+        return load_texts(spec.data, spec)
+    return _load_rows(spec)
+
+
+def _load_rows(spec: TrainingSpec) -> Dataset:
+    source = spec.data
+    table = read_table(source, spec.task, spec.seed)
     targets = encode_target(table, spec.task)
     classes = targets.values.astype(np.int64) if targets.labels else None
-    split = split_rows(len(features), spec.data.split, spec.seed, classes)
+    split = split_rows(len(targets.values), source.split, spec.seed, classes)
+    encoding = _encoding(source, table, split.train)
+    features = _shaped(table.features, source.shape)
     train, validation, test = (
-        Rows(features[rows], targets.values[rows]) for rows in (split.train, split.validation, split.test)
+        _rows(table, features, targets, encoding, rows) for rows in (split.train, split.validation, split.test)
     )
     return Dataset(
         train=train,
         validation=validation,
         test=test,
         task=spec.task,
-        features=Scaling.fit(train.features) if spec.data.standardize else Scaling.identity(),
+        features=_scaling(source, train, encoding),
         target=Scaling.identity() if targets.labels else Scaling.fit(train.targets.astype(np.float32)[:, None]),
         labels=targets.labels,
         feature_names=table.feature_names,
         target_name=table.target_name,
         origin=table.origin,
         digest=_digest(table, targets),
+        encoding=encoding,
+        are_pictures=table.are_pictures,
     )
+
+
+def _encoding(source: Data, table: Table, train: Indices) -> Encoding:
+    if not (isinstance(source, TableSource) and table.columns):
+        return Encoding()
+    for name in table.columns:
+        if name in OUTPUTS:
+            raise DataError("data.features", f"columns with other names than outputs, {', '.join(OUTPUTS)}", repr(name))
+    training = {name: values[train] for name, values in table.columns.items()}
+    return Encoding.fit(training, impute=source.missing == "impute")
+
+
+def _rows(table: Table, features: NDArray[np.float32], targets: Targets, encoding: Encoding, chosen: Indices) -> Rows:
+    if not encoding.columns:
+        return Rows(features[chosen], targets.values[chosen])
+    columns = {name: values[chosen] for name, values in table.columns.items()}
+    return Rows(encoding.apply(columns), targets.values[chosen], columns)
+
+
+def _scaling(source: Data, train: Rows, encoding: Encoding) -> Scaling:
+    if not source.standardize:
+        return Scaling.identity()
+    scaling = Scaling.fit(train.features)
+    return scaling.only(encoding.measured) if encoding.columns else scaling
 
 
 def _shaped(features: NDArray[np.float32], shape: tuple[int, ...] | None) -> NDArray[np.float32]:
@@ -51,8 +96,16 @@ def _shaped(features: NDArray[np.float32], shape: tuple[int, ...] | None) -> NDA
 
 def _digest(table: Table, targets: Targets) -> str:
     digest = hashlib.sha256()
-    for part in (table.features, targets.values):
+    for part in _parts(table, targets):
         digest.update(f"{part.dtype.str}{part.shape}".encode())
         digest.update(np.ascontiguousarray(part).data)
     digest.update("\0".join((*table.feature_names, table.target_name, *targets.labels)).encode())
     return digest.hexdigest()[:16]
+
+
+def _parts(table: Table, targets: Targets) -> Iterator[NDArray[np.generic]]:
+    yield table.features
+    for column in table.columns.values():
+        is_text = column.dtype.kind == "O"
+        yield np.frombuffer("\0".join(column[:, 0]).encode(), np.uint8) if is_text else column
+    yield targets.values

@@ -1,7 +1,7 @@
 """Standardisation: fitted on training rows only, applied to all, and exported inside the model."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ class Scaling:
     deviation: NDArray[np.float32]
 
     @classmethod
-    def fit(cls, rows: NDArray[np.float32]) -> Self:
+    def fit(cls, rows: NDArray[Any]) -> Self:
         """Measure training rows (N, *row): each feature apart, over time for (time, features), over pixels for images.
 
         A feature that never varies keeps its values, shifted to 0.
@@ -34,6 +34,13 @@ class Scaling:
         """Leaves rows as they are."""
         return cls(np.zeros(1, np.float32), np.ones(1, np.float32))
 
-    def apply(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scale rows (N, *row)."""
+    def only(self, measured: NDArray[np.bool_]) -> Self:
+        """The same, but for features (features,) that are not `measured`: those stay as they are."""
+        mean, deviation = np.where(measured, self.mean, 0), np.where(measured, self.deviation, 1)
+        return type(self)(mean.astype(np.float32), deviation.astype(np.float32))
+
+    def apply(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Scale rows (N, *row); token indices are no quantities, and stay as they are."""
+        if rows.dtype.kind in "iu":
+            return rows
         return (rows - self.mean) / self.deviation

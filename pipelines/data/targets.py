@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.sources import Table
+from pipelines.data.table import Table
 from pipelines.errors import DataError
 from pipelines.spec.objective import Task
 

@@ -11,15 +11,15 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from pipelines.data.dataset import Dataset
+from pipelines.data.dataset import INPUT, Dataset
+from pipelines.data.encoding import Category, Quantity
 from pipelines.data.scaling import Scaling
 from pipelines.export.recurrence import OPSET, TRANSLATIONS, OnnxRecurrence
 from pipelines.models.network import example_steps
 from pipelines.models.rnn import Recurrence
-from pipelines.registry.manifest import Image
+from pipelines.registry.manifest import Datatype, Image
 from pipelines.registry.manifest import Tensor as TensorContract
 
-INPUT = "features"
 LENGTHS = "lengths"
 
 _ROWS_A_PASS = 1024
@@ -54,7 +54,7 @@ class Classifier(_Scaled):
 
 
 class Regressor(_Scaled):
-    """Raw features (B, *row) → predictions (B, 1) in the target's own units.
+    """Raw features (B, *row) → predictions (B, 1), or of a series (B, horizon, variables), in the targets' own units.
 
     Of series the number of steps (B,) may come along; by default all count.
     """
@@ -100,13 +100,30 @@ def contract(
 
     Series may be of another length than those of the dataset if the network takes `any_length`.
     """
-    row = dataset.row_shape
-    row = (-1, *row[1:]) if len(row) == 2 and any_length else row
-    inputs = (TensorContract(name=INPUT, datatype="FP32", shape=(-1, *row), image=image_scale(dataset.train.features)),)
+    inputs = tuple(map(_column, dataset.encoding.columns)) or (_text(dataset) or _features(dataset, any_length),)
     if dataset.task == "regression":
-        return inputs, (TensorContract(name="prediction", datatype="FP32", shape=(-1, 1)),)
+        outputs = dataset.num_outputs if isinstance(dataset.num_outputs, tuple) else (dataset.num_outputs,)
+        return inputs, (TensorContract(name="prediction", datatype="FP32", shape=(-1, *outputs)),)
     probabilities = TensorContract(name="probabilities", datatype="FP32", shape=(-1, len(dataset.labels)))
     return inputs, (probabilities, TensorContract(name="class_index", datatype="INT64", shape=(-1,)))
+
+
+def _column(column: Quantity | Category) -> TensorContract:
+    datatype: Datatype = "BYTES" if isinstance(column, Category) else "FP32"
+    return TensorContract(name=column.name, datatype=datatype, shape=(-1, 1))
+
+
+def _text(dataset: Dataset) -> TensorContract | None:
+    if dataset.text is None:
+        return None
+    return TensorContract(name=dataset.feature_names[0], datatype="BYTES", shape=(-1, 1), text=dataset.text)
+
+
+def _features(dataset: Dataset, any_length: bool) -> TensorContract:
+    row = dataset.row_shape
+    row = (-1, *row[1:]) if len(row) == 2 and any_length else row
+    image = Image(white=255, fit="stretch") if dataset.are_pictures else image_scale(dataset.train.features)
+    return TensorContract(name=INPUT, datatype="FP32", shape=(-1, *row), image=image)
 
 
 def image_scale(features: np.ndarray) -> Image | None:

@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
-from pipelines.export.graph import INPUT
+from pipelines.registry.package import Arrays
 
 CALIBRATION_ROWS = 512
 _ROWS_A_PASS = 64
@@ -28,11 +28,11 @@ _INTEGER = ("Conv", *_PRODUCTS, "Relu", "MaxPool", "Reshape")
 """What may be computed in INT8; the products' results stay FP32, so that close logits stay apart."""
 
 
-def to_int8(graph: onnx.ModelProto, features: NDArray[np.float32]) -> onnx.ModelProto:
+def to_int8(graph: onnx.ModelProto, rows: Arrays) -> onnx.ModelProto:
     """The graph with INT8 weights, a scale for each output channel.
 
-    Convolutions and matrix products are computed in INT8, their inputs scaled to the ranges that raw training rows
-    `features` (N, *row) show. Recurrent operators have no such form: their weights become FP32 when they are used.
+    Convolutions and matrix products are computed in INT8, their inputs scaled to the ranges that raw training `rows`
+    (N, ...) by input name show. Recurrent operators have no such form: their weights become FP32 when they are used.
     """
     prepared = copy.deepcopy(graph)
     add_pre_process_metadata(prepared)  # the exporter has optimised the graph: no advice to do so
@@ -40,7 +40,7 @@ def to_int8(graph: onnx.ModelProto, features: NDArray[np.float32]) -> onnx.Model
         quantize_static(
             prepared,
             str(Path(folder) / "int8.onnx"),
-            _CalibrationRows(features),
+            _CalibrationRows(rows),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(_INTEGER),
             per_channel=True,
@@ -77,14 +77,15 @@ def to_bf16(graph: onnx.ModelProto) -> onnx.ModelProto:
 class _CalibrationRows(CalibrationDataReader):  # type: ignore[misc] # onnxruntime is not typed
     """Rows from all over the training part, a batch at a time."""
 
-    def __init__(self, features: NDArray[np.float32]) -> None:
-        rows = features[:: max(1, len(features) // CALIBRATION_ROWS)][:CALIBRATION_ROWS]
-        self._batches = iter([rows[start : start + _ROWS_A_PASS] for start in range(0, len(rows), _ROWS_A_PASS)])
+    def __init__(self, rows: Arrays) -> None:
+        num_rows = len(next(iter(rows.values())))
+        chosen = np.arange(num_rows)[:: max(1, num_rows // CALIBRATION_ROWS)][:CALIBRATION_ROWS]
+        parts = np.split(chosen, range(_ROWS_A_PASS, len(chosen), _ROWS_A_PASS))
+        self._batches = ({name: array[part] for name, array in rows.items()} for part in parts)
 
-    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+    def get_next(self) -> Arrays | None:
         """The next batch by input name; None after the last."""
-        batch = next(self._batches, None)
-        return None if batch is None else {INPUT: batch}
+        return next(self._batches, None)
 
 
 def _weights(graph: onnx.ModelProto, operators: tuple[str, ...]) -> list[str]:

@@ -7,7 +7,9 @@ from pipelines.models.cnn import build_cnn
 from pipelines.models.mlp import build_mlp
 from pipelines.models.rnn import build_rnn
 from pipelines.models.shapes import Outputs, RowShape, answer_of
+from pipelines.models.texts import Padded
 from pipelines.spec.model import Cnn, Mlp, Model, Rnn
+from pipelines.spec.training_spec import TrainingSpec
 
 
 def build_network(
@@ -35,6 +37,16 @@ def build_network(
                 return build_cnn(model, row, answer)
             case Rnn():
                 return build_rnn(model, row, answer)
+
+
+def network_of(spec: TrainingSpec, row_shape: tuple[int, ...], outputs: Outputs, vocabulary: int | None) -> nn.Module:
+    """The network that a spec trains on rows of this shape, or on texts as tokens below `vocabulary`.
+
+    Raises DataError as `build_network` does.
+    """
+    seed, one_logit = spec.seed, spec.one_logit
+    network = build_network(spec.model, row_shape, outputs, seed, vocabulary=vocabulary, one_logit=one_logit)
+    return network if vocabulary is None else Padded(network, example_steps(network))
 
 
 def takes_any_length(network: nn.Module) -> bool:

@@ -41,6 +41,18 @@ class Image(_Frozen):
     """How encoded images become values of an input of (rows, channels, height, width) or (rows, height, width)."""
 
     white: float = Field(gt=0, description="Value of a channel at its brightest; black is 0.")
+    fit: Literal["stretch"] | None = Field(
+        default=None,
+        description="Whether pictures of other sizes and colours are made to fit, as they were in training.",
+    )
+
+
+class Text(_Frozen):
+    """How a text becomes token indices: 0 is padding, 1 an unknown word, then come the words, or the 256 bytes."""
+
+    unit: Literal["words", "bytes"] = Field(description="What a token is: a word or sign, or a byte of UTF-8.")
+    vocabulary: tuple[str, ...] = Field(default=(), description="The words that have an index, in its order.")
+    max_tokens: int = Field(ge=1, description="What is left of a longer text: its first tokens.")
 
 
 class Tensor(_Frozen):
@@ -51,6 +63,7 @@ class Tensor(_Frozen):
     shape: tuple[int, ...] = Field(min_length=1, description="-1 marks a dynamic axis; the first axis is the batch.")
     unit: str | None = Field(default=None, description="Unit of the values, where it is known.")
     image: Image | None = Field(default=None, description="Where the values are an image's: how they are scaled.")
+    text: Text | None = Field(default=None, description="Where the values are texts that the graph takes as tokens.")
 
 
 class VariantCheck(_Frozen):

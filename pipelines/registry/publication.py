@@ -32,6 +32,7 @@ from pipelines.registry.package import (
     write_golden,
 )
 from pipelines.registry.promotion import Decision, PromotionRule, Score, decide
+from pipelines.registry.texts import GraphInputs, in_graph
 
 MODEL_CARD_FILE = "model_card.md"
 PLOTS_FOLDER = "plots"
@@ -115,7 +116,7 @@ def _write(directory: Path, draft: Draft, logged: LoggedModel) -> str:
         draft.graph,
         str(directory),
         mlflow_model=Model(model_id=logged.model_id, model_uuid=logged.model_id, run_id=manifest.run_id),
-        signature=ModelSignature(_schema(manifest.inputs), _schema(manifest.outputs)),
+        signature=ModelSignature(_schema([in_graph(each) for each in manifest.inputs]), _schema(manifest.outputs)),
         pip_requirements=[f"onnx=={onnx.__version__}", f"onnxruntime=={onnxruntime.__version__}"],
         onnx_execution_providers=["CPUExecutionProvider"],
         save_as_external_data=False,
@@ -138,8 +139,9 @@ def _verify(package: Package, held_out: Golden) -> None:
     """Run the sealed graph on rows that training never saw, and compare with what is recorded for them."""
     try:
         session = onnxruntime.InferenceSession(package.model, providers=["CPUExecutionProvider"])
+        inputs = GraphInputs(package.manifest.inputs)(held_out.inputs)
         names = [output.name for output in session.get_outputs()]
-        answers = dict(zip(names, session.run(names, dict(held_out.inputs)), strict=True))
+        answers = dict(zip(names, session.run(names, dict(inputs)), strict=True))
     except Exception as error:  # onnxruntime's errors share no other base
         raise PackageError(f"the exported graph does not run: {error}") from error
     held_out.check(answers, package.manifest.variant)

@@ -1,7 +1,6 @@
 """Where rows come from and how they are divided."""
 
 import re
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -66,60 +65,187 @@ class SyntheticSource(Source):
 CONTENT_SCHEME = "sha256:"
 """What the address of uploaded content begins with; its SHA-256 in hexadecimal digits follows."""
 
-
-def _whole_address(path: Path) -> Path:
-    if str(path).startswith(CONTENT_SCHEME) and not re.fullmatch(f"{CONTENT_SCHEME}[0-9a-f]{{64}}", str(path)):
-        raise mismatch("", f"{CONTENT_SCHEME} and 64 hexadecimal digits, or a file", repr(str(path)))
-    return path
+BUNDLED_SCHEME = "drivetrain:"
+"""What the address of a file that comes along with the recipes begins with; its name follows."""
 
 
-DataPath = Annotated[Path, AfterValidator(_whole_address)]
+def _whole_address(address: str) -> str:
+    if address.startswith(CONTENT_SCHEME) and not re.fullmatch(f"{CONTENT_SCHEME}[0-9a-f]{{64}}", address):
+        raise mismatch("", f"{CONTENT_SCHEME} and 64 hexadecimal digits, or a file", repr(address))
+    return address
 
 
-class TableSource(Source):
-    """A table whose columns have names."""
+Address = Annotated[str, Field(min_length=1), AfterValidator(_whole_address)]
 
-    path: DataPath
-    """The file, absolute or relative to the working directory, or `sha256:HEX` for content uploaded to a service."""
+
+class FileSource(Source):
+    """Rows from files."""
+
+    path: Address
+    """The file, a pattern such as data/*.csv, or a folder: absolute, relative to the working directory, or any address
+    that fsspec opens, such as s3://bucket/key. `sha256:HEX` is content uploaded to a service."""
+
+
+class TableSource(FileSource):
+    """A table whose columns have names; of several files, all have the same columns."""
+
     target: str = Field(default="target", min_length=1)
     """Column to predict."""
     features: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Columns to predict from; by default all but the target."""
+    categories: tuple[str, ...] = ()
+    """Features whose values are names: texts, or numbers such as a postcode. Each value of the training rows becomes a
+    feature of its own, which is 1 or 0; for a value that they do not have all of them are 0."""
+    missing: Literal["refuse", "impute"] = "refuse"
+    """What a missing value does. `refuse` stops the job. `impute` takes the median of the training rows, and adds a
+    feature that marks where it did; of `categories`, the empty text is one more category."""
 
     @model_validator(mode="after")
-    def _target_is_no_feature(self) -> Self:
+    def _columns_fit(self) -> Self:
         if self.features is not None and self.target in self.features:
             raise mismatch("features", "columns without the target", f"{self.target!r} among them")
         if self.features is not None and len(set(self.features)) < len(self.features):
             raise mismatch("features", "each column once", "a name that repeats")
+        known = self.features if self.features is not None else self.categories
+        for name in self.categories:
+            if name == self.target or name not in known:
+                raise mismatch("categories", "columns among the features", repr(name))
+        if len(set(self.categories)) < len(self.categories):
+            raise mismatch("categories", "each column once", "a name that repeats")
         return self
+
+    @model_validator(mode="after")
+    def _columns_have_no_shape(self) -> Self:
+        if self.by_column and self.shape is not None:
+            expected = "none, as data.categories and data.missing settle how many values a row becomes"
+            raise mismatch("shape", expected, str(list(self.shape)))
+        return self
+
+    @property
+    def by_column(self) -> bool:
+        """Whether the model takes an input a column, as not all are plain numbers."""
+        return bool(self.categories) or self.missing != "refuse"
 
 
 class CsvSource(TableSource):
-    """A CSV file with a header line."""
+    """CSV files with a header line."""
 
     source: Literal["csv"]
     """Kind of source."""
 
 
 class ParquetSource(TableSource):
-    """A Parquet file."""
+    """Parquet files; folders named such as year=2024 become columns."""
 
     source: Literal["parquet"]
     """Kind of source."""
 
 
-class NpzSource(Source):
+class NpzSource(FileSource):
     """A NumPy archive: one array of features, first axis the row, and one of targets."""
 
     source: Literal["npz"]
     """Kind of source."""
-    path: DataPath
-    """The file, absolute or relative to the working directory, or `sha256:HEX` for content uploaded to a service."""
     features: str = Field(default="features", min_length=1)
     """Name of the array with the features."""
     target: str = Field(default="target", min_length=1)
     """Name of the array with the target."""
 
 
-Data = Annotated[SklearnSource | SyntheticSource | CsvSource | ParquetSource | NpzSource, Field(discriminator="source")]
+class Augmentation(Section):
+    """Changes that training makes to its images at random, anew in each epoch; nothing else sees them."""
+
+    flip: bool = False
+    """Mirror every other image, left to right."""
+    shift: float = Field(default=0.0, ge=0, le=0.5)
+    """Move by up to this share of height and width; what comes in from outside has the mean colour."""
+    crop: float = Field(default=0.0, ge=0, le=0.9)
+    """Cut up to this share off height and width, and enlarge what is left."""
+
+
+class ImagesSource(FileSource):
+    """Pictures, PNG or JPEG, in a folder for each class."""
+
+    source: Literal["images"]
+    """Kind of source."""
+    path: Address
+    """The folder that holds the folders, or a zip archive of them; as local file or any address that fsspec opens."""
+    size: tuple[Annotated[int, Field(ge=1, le=4096)], Annotated[int, Field(ge=1, le=4096)]] | None = None
+    """[height, width] that pictures are resized to, when they are served too; by default they must have one size."""
+    color: Literal["rgb", "gray"] = "rgb"
+    """Three channels or one."""
+    augment: Augmentation = Augmentation()
+    """Changes to training images."""
+
+    @model_validator(mode="after")
+    def _images_have_their_shape(self) -> Self:
+        if self.shape is not None:
+            raise mismatch("shape", "none, as images are [channels, height, width]", str(list(self.shape)))
+        return self
+
+
+class TextSource(FileSource):
+    """A column of texts and one of labels or quantities, CSV or Parquet."""
+
+    source: Literal["text"]
+    """Kind of source."""
+    text: str = Field(default="text", min_length=1)
+    """Column with the texts."""
+    target: str = Field(default="target", min_length=1)
+    """Column to predict."""
+    unit: Literal["words", "bytes"] = "words"
+    """What a token is: a word in lower case or a sign, or a byte of UTF-8."""
+    vocabulary: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Most words that are told apart: the most frequent ones of the training rows; the others are one unknown word."""
+    max_tokens: int = Field(default=256, ge=1, le=100_000)
+    """Tokens that are read of a text; what comes after them is left out."""
+
+    @model_validator(mode="after")
+    def _columns_fit(self) -> Self:
+        if self.text == self.target:
+            raise mismatch("text", "another column than the target", repr(self.text))
+        if self.shape is not None:
+            raise mismatch("shape", "none, as a text is as long as it is", str(list(self.shape)))
+        return self
+
+
+class SeriesSource(FileSource):
+    """A time series: a table of one row a step, CSV or Parquet, from which windows of the past tell what comes next.
+
+    `split` cuts it in the order of time, the last part is the test; no window reaches over a cut.
+    """
+
+    source: Literal["series"]
+    """Kind of source."""
+    time: str = Field(default="time", min_length=1)
+    """Column with the time of each step: dates, or numbers. Rows are put in its order."""
+    targets: tuple[str, ...] = Field(default=("target",), min_length=1)
+    """Columns to forecast; their past is known too."""
+    features: tuple[str, ...] | None = None
+    """Further columns whose past is known; by default all that are left."""
+    window: int = Field(default=24, ge=1, le=100_000)
+    """Steps of the past that a forecast is made from."""
+    horizon: int = Field(default=1, ge=1, le=10_000)
+    """Steps to forecast."""
+    season: int = Field(default=1, ge=1, le=100_000)
+    """Steps after which the series is alike, such as 12 for months. Forecasts are compared with repeating the last
+    season; 1 repeats the last value."""
+    irregular: bool = False
+    """Take the steps for equal although the times are not, such as days of trade."""
+
+    @model_validator(mode="after")
+    def _columns_and_steps_fit(self) -> Self:
+        names = (self.time, *self.targets, *(self.features or ()))
+        if len(set(names)) < len(names):
+            raise mismatch("targets", "each column once among time, targets and features", "a name that repeats")
+        if self.season > self.window:
+            raise mismatch("season", f"at most data.window, which is {self.window}", str(self.season))
+        if self.shape is not None:
+            raise mismatch("shape", "none, as windows are [window, columns]", str(list(self.shape)))
+        return self
+
+
+Data = Annotated[
+    SklearnSource | SyntheticSource | CsvSource | ParquetSource | NpzSource | ImagesSource | SeriesSource | TextSource,
+    Field(discriminator="source"),
+]

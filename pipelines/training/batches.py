@@ -20,7 +20,10 @@ class Update:
 
 @dataclass(frozen=True)
 class Batches:
-    """Cuts `num_rows` rows into batches of `batch_size` and deals each batch out to `size` workers, row by row."""
+    """Cuts `num_rows` rows into batches of `batch_size` and deals each batch out to `size` workers, row by row.
+
+    So the batch, and with it the learning rate that fits it, is the same for any number of workers.
+    """
 
     num_rows: int
     batch_size: int
@@ -30,15 +33,13 @@ class Batches:
     def stochastic(self, seed: int, epoch: int) -> Iterator[Update]:
         """An update a batch, in an order drawn from the seed and the epoch."""
         generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-        for batch in self._cut(torch.randperm(self.num_rows, generator=generator)):
+        for batch in torch.split(torch.randperm(self.num_rows, generator=generator), self.batch_size):
             yield Update([self._share(batch)], len(batch))
 
     def full(self) -> Iterator[Update]:
         """One update from all rows, in chunks that keep memory flat."""
-        yield Update([self._share(batch) for batch in self._cut(torch.arange(self.num_rows))], self.num_rows)
-
-    def _cut(self, order: Tensor) -> list[Tensor]:
-        return [order[start : start + self.batch_size] for start in range(0, self.num_rows, self.batch_size)]
+        batches = torch.split(torch.arange(self.num_rows), self.batch_size)
+        yield Update([self._share(batch) for batch in batches], self.num_rows)
 
     def _share(self, batch: Tensor) -> Tensor:
-        return batch[self.rank :: self.size]
+        return batch[self.rank :: self.size] if self.size > 1 else batch

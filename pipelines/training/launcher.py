@@ -32,6 +32,7 @@ from pipelines.errors import DrivetrainError, ResourceError, TrainingError, Work
 from pipelines.home import home
 from pipelines.spec.training import Compute
 from pipelines.training.team import lost_contact
+from pipelines.training.usage import Usage
 from pipelines.training.worker import Event, Job, Trained, Worker, train_rank
 
 _log = logging.getLogger(__name__)
@@ -79,7 +80,9 @@ def ray_session() -> Iterator[None]:
 
 
 def launch(job: Job, retries: int) -> Iterator[Event]:
-    """Train on Ray: each epoch's report once, as it comes, at last the weights. Closing the iterator ends the workers.
+    """Train on Ray: each epoch's report once, as it comes, at last the weights; in between what machines are busy with.
+
+    Closing the iterator ends the workers.
 
     Up to `retries` times lost workers are replaced by others, which go on from the job's last checkpoint. Raises
     WorkerLostError when that is used up, and what a worker raised, or TrainingError, if the fault lies with the job.
@@ -92,7 +95,9 @@ def launch(job: Job, retries: int) -> Iterator[Event]:
                 if isinstance(event, Trained):
                     yield event
                     return
-                if event.epoch > epoch:
+                if isinstance(event, Usage):
+                    yield event
+                elif event.epoch > epoch:
                     epoch = event.epoch
                     yield event
         except WorkerLostError as error:
@@ -128,6 +133,12 @@ def _one_worker(job: Job) -> Iterator[Event]:
 
 def _several_workers(job: Job) -> Iterator[Event]:
     compute = job.spec.compute
+    _log.info(
+        "%d workers share each batch of %d rows; batch and learning rate %g are what one worker would have",
+        compute.workers,
+        job.spec.training.batch_size,
+        job.spec.optimizer.learning_rate,
+    )
     events = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": _this_node()})
     resources = {"CPU": compute.cpus_per_worker, "GPU": compute.gpus_per_worker}
     trainer = ray.train.torch.TorchTrainer(

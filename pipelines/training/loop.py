@@ -5,8 +5,9 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import torch
@@ -16,28 +17,17 @@ from pipelines.spec.objective import Task
 from pipelines.spec.optimizer import GradientDescent
 from pipelines.spec.training import EarlyStopping
 from pipelines.spec.training_spec import TrainingSpec
-from pipelines.training.batches import Batches, Update
-from pipelines.training.objective import Objective
+from pipelines.training.acceleration import accelerated, lay_out
+from pipelines.training.augmentation import augmented
+from pipelines.training.batches import Batches
+from pipelines.training.gradients import gradients_of
+from pipelines.training.health import UNKNOWN, Health
+from pipelines.training.objective import Objective, build_objective
 from pipelines.training.optimizers import build_optimizer, clip
 from pipelines.training.schedules import LearningRate
+from pipelines.training.slabs import Part, Slab, slabs
 from pipelines.training.tally import Measures, measure, tally
 from pipelines.training.team import Team
-
-
-@dataclass(frozen=True)
-class Part:
-    """Rows that stay on the device: scaled features (N, *row) or tokens (N, T), targets (N,) or forecasts (N, H, V)."""
-
-    features: Tensor
-    targets: Tensor
-    lengths: Tensor | None = None
-    """Steps (N,) that count of each row of a padded series, on the CPU; None where all do."""
-
-    def inputs(self, rows: Tensor) -> tuple[Tensor, ...]:
-        """What a network takes of these rows."""
-        if self.lengths is None:
-            return (self.features[rows],)
-        return self.features[rows], self.lengths[rows.to(self.lengths.device)]
 
 
 @dataclass(frozen=True)
@@ -52,6 +42,7 @@ class EpochReport:
     seconds: float
     rows_per_second: float
     best: bool
+    health: Health = UNKNOWN
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -68,6 +59,7 @@ class EpochReport:
                 "epoch_seconds": self.seconds,
                 "rows_per_second": self.rows_per_second,
             }
+            | self.health.metrics
         )
 
 
@@ -106,15 +98,31 @@ class BestEpoch:
         self.weights = state["weights"]
 
 
+@dataclass(frozen=True)
+class Passed:
+    """How far a pass over a part has come, always at the end of an update."""
+
+    updates: int = 0
+    sums: Tensor | float = 0.0
+    """Over the rows of this worker so far, see `tally`."""
+    seconds: float = 0.0
+
+
+_NOTHING = Passed()
+
+
 class Fitting:
-    """All that an epoch changes, and so all that a checkpoint has to hold."""
+    """All that training changes, and so all that a checkpoint has to hold."""
 
     def __init__(self, network: nn.Module, spec: TrainingSpec) -> None:
+        lay_out(network)
         self.network, self._rule = network, spec.optimizer
         self.optimizer = build_optimizer(spec.optimizer, network.parameters())
         self.learning_rate = LearningRate(spec, self.optimizer)
         self.best = BestEpoch(spec.training.early_stopping)
         self.reports: list[EpochReport] = []
+        self.passed = _NOTHING
+        """Of the epoch after the last report."""
 
     def before_update(self, epoch: int, updates: int, update: int) -> None:
         """What comes between the gradient and the update number `update`, from 0, of an epoch."""
@@ -129,6 +137,7 @@ class Fitting:
             "learning_rate": self.learning_rate.state_dict(),
             "best": self.best.state_dict(),
             "reports": self.reports,
+            "passed": self.passed,
             "random": torch.get_rng_state(),
         }
 
@@ -139,6 +148,8 @@ class Fitting:
         self.learning_rate.load_state_dict(state["learning_rate"])
         self.best.load_state_dict(state["best"])
         self.reports = state["reports"]
+        sums = torch.as_tensor(state["passed"].sums).to(next(self.network.parameters()).device)
+        self.passed = replace(state["passed"], sums=sums)
         torch.set_rng_state(state["random"])
 
 
@@ -149,39 +160,48 @@ def fit(
     validation: Part,
     target_deviation: float,
     team: Team,
+    *,
     class_weights: Sequence[float] | None = None,
+    pause: Callable[[], None] = lambda: None,
 ) -> Iterator[EpochReport]:
-    """Train on from the last epoch that `fitting` has seen, an epoch at a time, to the end."""
-    objective = Objective(spec.loss, spec.regularization, _on_device(class_weights, fitting.network))
+    """Train on from where `fitting` has come to, an epoch at a time, to the end.
+
+    Calls `pause` now and then within an epoch, when `fitting` can be kept.
+    """
+    objective = build_objective(spec, class_weights, train.targets.device)
     network, optimizer, best = fitting.network, fitting.optimizer, fitting.best
-    model = team.wrap(network)
+    model = team.wrap(augmented(accelerated(network, spec, train.features), spec.data))
     batches = Batches(len(train.targets), spec.training.batch_size, team.rank, team.size)
     held_out = Batches(len(validation.targets), max(spec.training.batch_size, 1024), team.rank, team.size)
     for epoch in range(len(fitting.reports) + 1, spec.training.epochs + 1):
         if best.should_stop:
             return
-        started = time.perf_counter()
+        started = time.perf_counter() - fitting.passed.seconds
         full = isinstance(spec.optimizer, GradientDescent)
         updates = batches.full() if full else batches.stochastic(spec.seed, epoch)
         count = 1 if full else math.ceil(len(train.targets) / spec.training.batch_size)
         before_update = partial(fitting.before_update, epoch, count)
-        fitted = run_epoch(model, objective, spec.task, train, updates, team, optimizer, before_update)
-        seconds = time.perf_counter() - started
+        work = slabs(train, islice(updates, fitting.passed.updates, None))
+        for passed in run_epoch(model, objective, spec.task, work, team, optimizer, before_update, fitting.passed):
+            fitting.passed = passed
+            pause()
+        fitted = measure(spec.task, team.total(torch.as_tensor(fitting.passed.sums)), target_deviation)
+        seconds, fitting.passed = time.perf_counter() - started, _NOTHING
         with torch.no_grad():
-            checked = run_epoch(network, objective, spec.task, validation, held_out.full(), team)
+            *_, passed = run_epoch(network, objective, spec.task, slabs(validation, held_out.full()), team)
             penalty = objective.penalty(network).item()
-        measured = measure(spec.task, checked, target_deviation)
-        fitting.learning_rate.after_epoch(measured.loss)
+        checked = measure(spec.task, team.total(torch.as_tensor(passed.sums)), target_deviation)
+        fitting.learning_rate.after_epoch(checked.loss)
         fitting.reports.append(
             EpochReport(
                 epoch=epoch,
-                train=measure(spec.task, fitted, target_deviation),
-                validation=measured,
+                train=fitted,
+                validation=checked,
                 penalty=penalty,
                 learning_rate=optimizer.param_groups[0]["lr"],
                 seconds=seconds,
                 rows_per_second=len(train.targets) / seconds,
-                best=best.observe(measured.loss, network),
+                best=best.observe(checked.loss, network),
             )
         )
         yield fitting.reports[-1]
@@ -191,34 +211,37 @@ def run_epoch(
     model: nn.Module,
     objective: Objective,
     task: Task,
-    part: Part,
-    updates: Iterable[Update],
+    work: Iterable[Slab],
     team: Team,
     optimizer: torch.optim.Optimizer | None = None,
     before_update: Callable[[int], None] = lambda _: None,
-) -> Tensor:
-    """Pass over a part, stepping after each update if there is an optimizer; return the sums over all workers' rows."""
+    passed: Passed = _NOTHING,
+) -> Iterator[Passed]:
+    """Pass on over a part, stepping after each update if there is an optimizer; tell how far it has come, now and then.
+
+    Nothing in it waits for the device: what the network puts out stays there, and is added up once a slab.
+    """
     model.train(optimizer is not None)
-    device = part.targets.device
-    sums = torch.zeros((), dtype=torch.float64, device=device)
-    for at, update in enumerate(updates):
-        for number, rows in enumerate(update.chunks, start=1):
-            chunk, last = rows.to(device), number == len(update.chunks)
-            with nullcontext() if last or optimizer is None else team.local(model):
-                outputs, targets = model(*part.inputs(chunk)), part.targets[chunk]
-                losses = objective.per_row(outputs, targets)
-                sums = sums + tally(task, outputs.detach(), targets, losses.detach())
-                if optimizer is not None:
-                    # The team averages over its workers; times its size, that is the sum over all rows of the update.
-                    loss = losses.sum() * (team.size / update.num_rows)
-                    torch.autograd.backward(loss + objective.penalty(model) if last else loss)
-        if optimizer is not None:
-            before_update(at)
-            optimizer.step()
-            optimizer.zero_grad()
-    return team.total(sums)
-
-
-def _on_device(class_weights: Sequence[float] | None, network: nn.Module) -> Tensor | None:
-    weights = next(network.parameters())
-    return None if class_weights is None else torch.tensor(class_weights, dtype=weights.dtype, device=weights.device)
+    gradients = gradients_of(model, objective) if optimizer else None
+    penalised = objective.penalised(model)
+    updates, sums, started = passed.updates, passed.sums, time.perf_counter() - passed.seconds
+    for slab in work:
+        outputs = []
+        for chunk in slab.chunks:
+            if optimizer is None or gradients is None:
+                outputs.append(model(*chunk.inputs))
+                continue
+            with nullcontext() if chunk.last else team.local(model):
+                # The team averages over its workers; times its size, that is the sum over all rows of the update.
+                outputs.append(gradients.add(chunk.inputs, chunk.targets, team.size / chunk.num_rows))
+            if chunk.last:
+                objective.add_penalty_gradient(penalised)
+                before_update(updates)
+                optimizer.step()
+                gradients.clear()
+                updates += 1
+        with torch.no_grad():
+            together = torch.cat(outputs)
+            sums = sums + tally(task, together, slab.targets, objective.per_row(together, slab.targets))
+        if slab.chunks[-1].last:
+            yield Passed(updates, sums, time.perf_counter() - started)

@@ -1,6 +1,6 @@
 """What training minimises: the data term, averaged over rows, plus penalties on the weights."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,7 @@ from pipelines.spec.objective import (
     MeanSquaredError,
     Regularization,
 )
+from pipelines.spec.training_spec import TrainingSpec
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,23 @@ class Objective:
             total = total + self.regularization.l2 / 2 * torch.stack([w.square().sum() for w in weights]).sum()
         return total
 
+    def penalised(self, network: nn.Module) -> list[nn.Parameter]:
+        """The weights that penalties hold for; none where there is no penalty."""
+        if not (self.regularization.l1 or self.regularization.l2):
+            return []
+        return [parameter for parameter in network.parameters() if parameter.dim() > 1]
+
+    def add_penalty_gradient(self, penalised: Iterable[nn.Parameter]) -> None:
+        """Add λ₁ sign(w) + λ₂w to the gradients of weights: what a backward pass through `penalty` would add."""
+        with torch.no_grad():
+            for weight in penalised:
+                if weight.grad is None:
+                    continue
+                if self.regularization.l1:
+                    weight.grad.add_(weight.sign(), alpha=self.regularization.l1)
+                if self.regularization.l2:
+                    weight.grad.add_(weight, alpha=self.regularization.l2)
+
     def _losses(self, outputs: Tensor, targets: Tensor) -> Tensor:
         loss = self.loss
         match loss:
@@ -65,6 +83,12 @@ class Objective:
             case Huber():
                 errors = functional.huber_loss(outputs, targets.view_as(outputs), reduction="none", delta=loss.delta)
         return errors.flatten(1).mean(dim=1)
+
+
+def build_objective(spec: TrainingSpec, class_weights: Sequence[float] | None, device: torch.device) -> Objective:
+    """What a job minimises, with the weights (C,) of its classes, if any, on the device."""
+    weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32, device=device)
+    return Objective(spec.loss, spec.regularization, weights)
 
 
 def class_weights(loss: Loss, labels: Sequence[str], rows: Sequence[int]) -> tuple[float, ...] | None:

@@ -14,7 +14,7 @@ class Measures:
 
     loss: float
     metrics: dict[str, float] = field(default_factory=dict)
-    """accuracy, or mae (in the target's units) and r2."""
+    """accuracy, or mae and rmse (in the target's units) and r2."""
 
 
 def tally(task: Task, outputs: Tensor, targets: Tensor, losses: Tensor) -> Tensor:
@@ -43,6 +43,9 @@ def measure(task: Task, sums: Tensor, target_deviation: float) -> Measures:
         return Measures(loss / rows, {"accuracy": rest[0] / rows})
     absolute, squared, target, target_squared = rest
     spread = target_squared - target**2 / rows
-    return Measures(
-        loss / rows, {"mae": absolute / rows * target_deviation, "r2": 1 - squared / spread if spread else 0.0}
-    )
+    figures = {
+        "mae": absolute / rows * target_deviation,
+        "rmse": (squared / rows) ** 0.5 * target_deviation,
+        "r2": 1 - squared / spread if spread else 0.0,
+    }
+    return Measures(loss / rows, figures)

@@ -1,8 +1,8 @@
 """What one worker does, the same alone, in a Ray actor and under Ray Train."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,17 @@ from numpy.typing import NDArray
 
 from pipelines.data.dataset import Dataset, Rows
 from pipelines.errors import TrainingError
-from pipelines.models.network import build_network
+from pipelines.models.network import network_of
 from pipelines.spec.training_spec import TrainingSpec
-from pipelines.training.checkpoints import Checkpoints
-from pipelines.training.loop import EpochReport, Fitting, Part, fit
-from pipelines.training.objective import class_weights
+from pipelines.training.acceleration import keep_freed_memory, num_threads
+from pipelines.training.checkpoints import NONE, Checkpoints
+from pipelines.training.diagnosis import Suspect, explain
+from pipelines.training.health import Probe
+from pipelines.training.loop import EpochReport, Fitting, fit
+from pipelines.training.objective import Objective, build_objective, class_weights
+from pipelines.training.slabs import Part
 from pipelines.training.team import DistributedTeam, Solo, Team
+from pipelines.training.usage import Meter, Usage
 
 
 @dataclass(frozen=True)
@@ -27,13 +32,15 @@ class Job:
     spec: TrainingSpec
     train: Rows
     validation: Rows
-    num_outputs: int
+    num_outputs: int | tuple[int, ...]
     target_deviation: float
-    """Of the target in its own units; 1 for classes."""
+    """Of the target in its own units, the mean of several targets; 1 for classes."""
     class_weights: tuple[float, ...] | None
     """Of each class in the loss; None where all weigh the same."""
     checkpoints: Path | None
     """Folder that the workers, wherever they run, keep checkpoints in and go on from; None for neither."""
+    vocabulary: int | None = None
+    """Of texts: how many different token indices there are."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ class Trained:
     best_epoch: int
 
 
-Event = EpochReport | Trained
+Event = EpochReport | Usage | Trained
 
 
 def make_job(spec: TrainingSpec, dataset: Dataset, checkpoints: Path | None = None) -> Job:
@@ -57,54 +64,107 @@ def make_job(spec: TrainingSpec, dataset: Dataset, checkpoints: Path | None = No
         train=_scaled(dataset, dataset.train),
         validation=_scaled(dataset, dataset.validation),
         num_outputs=dataset.num_outputs,
-        target_deviation=float(dataset.target.deviation[0]),
+        target_deviation=float(dataset.target.deviation.mean()),
         class_weights=class_weights(spec.loss, dataset.labels, _rows_of_classes(dataset)),
         checkpoints=checkpoints and checkpoints / dataset.digest,
+        vocabulary=dataset.vocabulary,
     )
 
 
-def train(job: Job, team: Team, device: torch.device) -> Iterator[Event]:
+def train(job: Job, team: Team, device: torch.device) -> Iterator[EpochReport | Trained]:
     """Train to the end: a report an epoch, at last the best epoch's weights.
 
-    Goes on after the last checkpoint; the reports of the epochs until then come first. TrainingError if the loss
+    Goes on after the last checkpoint; the reports of the epochs until then come first. NonFiniteError if the loss
     diverges.
     """
-    torch.set_num_threads(job.spec.compute.cpus_per_worker)
-    torch.manual_seed(job.spec.seed)
-    row_shape, one_logit = job.train.features.shape[1:], job.spec.one_logit
-    network = build_network(job.spec.model, row_shape, job.num_outputs, job.spec.seed, one_logit=one_logit).to(device)
-    train_part, validation_part = _resident(job.train, device), _resident(job.validation, device)
-    fitting, checkpoints = Fitting(network, job.spec), Checkpoints(job.checkpoints)
-    _resume(fitting, checkpoints, team, device)
+    keep_freed_memory()
+    rows = _Rows(resident(job.train, device), resident(job.validation, device))
+    checkpoints = Checkpoints(job.checkpoints)
+    fitting = _resumed(job, checkpoints, team, device)
+    share = -(-min(job.spec.training.batch_size, len(job.train)) // team.size)
+    torch.set_num_threads(num_threads(job.spec.compute, fitting.network, rows.train.features, share))
+    probe = _probe(job, fitting, rows.train)
     for report in fitting.reports.copy():  # no `yield from`: Ray sends values into the generators that it streams
         yield report
-    epochs = fit(fitting, job.spec, train_part, validation_part, job.target_deviation, team, job.class_weights)
-    for report in epochs:
+
+    def pause() -> None:
+        if team.size == 1:  # what has been summed up within an epoch is each worker's own
+            checkpoints.offer(len(fitting.reports), fitting.state_dict)
+
+    for report in _epochs(job, fitting, rows, team, pause):
         if not math.isfinite(report.train.loss + report.validation.loss):
-            raise TrainingError(
-                f"the loss is no longer finite in epoch {report.epoch}: try a smaller optimizer.learning_rate "
-                f"than {job.spec.optimizer.learning_rate:g}"
-            )
+            again = _resumed(job, checkpoints, team, device)
+            suspect = Suspect(job.spec, _objective(job, device), rows.train, rows.validation)
+            raise explain(suspect, again, _epochs(job, again, rows, Solo()), report.epoch)
         if team.rank == 0:
+            health = probe.look(report.train, report.validation, best=report.best)
+            fitting.reports[-1] = replace(report, health=health)
             checkpoints.offer(report.epoch, fitting.state_dict)
-        yield report
+        yield fitting.reports[-1]
     if team.rank == 0:
         checkpoints.write(len(fitting.reports), fitting.state_dict)
     best_epoch = max(report.epoch for report in fitting.reports if report.best)
-    yield Trained({name: weight.cpu().numpy() for name, weight in fitting.best.weights.items()}, best_epoch)
+    weights = {name: weight.cpu().contiguous().numpy() for name, weight in fitting.best.weights.items()}
+    yield Trained(weights, best_epoch)
 
 
-def _resume(fitting: Fitting, checkpoints: Checkpoints, team: Team, device: torch.device) -> None:
-    """Bring every worker to the newest checkpoint that rank 0 sees."""
-    mine = checkpoints.newest() if team.rank == 0 else 0
+@dataclass(frozen=True)
+class _Rows:
+    """On the device."""
+
+    train: Part
+    validation: Part
+
+
+def _epochs(
+    job: Job, fitting: Fitting, rows: _Rows, team: Team, pause: Callable[[], None] = lambda: None
+) -> Iterator[EpochReport]:
+    parts = rows.train, rows.validation
+    weights = job.class_weights
+    return fit(fitting, job.spec, *parts, job.target_deviation, team, class_weights=weights, pause=pause)
+
+
+def _objective(job: Job, device: torch.device) -> Objective:
+    return build_objective(job.spec, job.class_weights, device)
+
+
+def _probe(job: Job, fitting: Fitting, train: Part) -> Probe:
+    return Probe(
+        network=fitting.network,
+        objective=_objective(job, train.targets.device),
+        part=train,
+        batch_size=job.spec.training.batch_size,
+        validation_rows=len(job.validation),
+        told={kind for report in fitting.reports for kind, _ in report.health.warnings},
+    )
+
+
+def _resumed(job: Job, checkpoints: Checkpoints, team: Team, device: torch.device) -> Fitting:
+    """As training begins, or at the newest checkpoint that rank 0 sees, random numbers included."""
+    torch.manual_seed(job.spec.seed)
+    network = network_of(job.spec, job.train.features.shape[1:], job.num_outputs, job.vocabulary).to(device)
+    fitting = Fitting(network, job.spec)
+    mine = checkpoints.newest() if team.rank == 0 else 0  # the others add nothing to it
     epoch = int(team.total(torch.tensor(mine, dtype=torch.float64, device=device)))
-    if epoch == 0:
-        return
+    if epoch == NONE:
+        return fitting
     try:
         state = checkpoints.read(epoch)
     except FileNotFoundError as error:
         raise TrainingError(f"worker {team.rank}: {error}; do all nodes share DRIVETRAIN_HOME?") from error
     fitting.load_state_dict(state)
+    return fitting
+
+
+def metered(events: Iterator[EpochReport | Trained], rank: int) -> Iterator[Event]:
+    """The events of a worker, and what its machine was busy with: from the first epoch on, and once more at the end."""
+    with Meter() as meter:
+        now = True
+        for event in events:
+            if samples := meter.take(now=now or isinstance(event, Trained)):
+                yield Usage(rank, samples)
+            now = False
+            yield event
 
 
 class Worker:
@@ -113,7 +173,7 @@ class Worker:
     def run(self, job: Job) -> Iterator[Event]:
         """Train alone; the actor streams the events to whoever called."""
         device = torch.device("cuda" if job.spec.compute.gpus_per_worker else "cpu")
-        yield from train(job, Solo(), device)
+        yield from metered(train(job, Solo(), device), rank=0)
 
 
 def train_rank(config: dict[str, Any]) -> None:
@@ -123,8 +183,8 @@ def train_rank(config: dict[str, Any]) -> None:
     from ray.train.torch import get_device
 
     team = DistributedTeam()
-    for event in train(get(config["job"]), team, get_device()):
-        if team.rank == 0:
+    for event in metered(train(get(config["job"]), team, get_device()), team.rank):
+        if team.rank == 0 or isinstance(event, Usage):
             config["events"].put(event)
 
 
@@ -143,6 +203,7 @@ def _scaled(dataset: Dataset, rows: Rows) -> Rows:
     return Rows(dataset.features.apply(rows.features), targets)
 
 
-def _resident(rows: Rows, device: torch.device) -> Part:
+def resident(rows: Rows, device: torch.device) -> Part:
+    """Rows that stay on the device while a job trains."""
     # Ray hands arrays out read-only from shared memory: the tensors need rows of their own.
     return Part(torch.from_numpy(rows.features.copy()).to(device), torch.from_numpy(rows.targets.copy()).to(device))

@@ -13,6 +13,9 @@ from services.training.pb import training_pb2 as pb
 ADDRESS_VARIABLE = "DRIVETRAIN_TRAINING_ADDRESS"
 DEFAULT_ADDRESS = "localhost:8003"
 
+_WARNINGS = "services.training.journal"
+"""Who logs what looks wrong about a job; that is shown without asking for the log."""
+
 _STAGES = {pb.JOB_STATE_QUEUED: "waiting for its turn", pb.JOB_STATE_STARTING: "starting on Ray"}
 
 
@@ -57,7 +60,7 @@ def _show(
                 progress.stage(event.stage.text)
             case "epoch":
                 progress.epoch(event.epoch.epoch, event.epoch.metrics)
-            case "log" if logs:
+            case "log" if logs or event.log.logger == _WARNINGS:
                 progress.note(f"{event.log.level} {event.log.logger}: {event.log.text}")
             case "outcome":
                 outcome = event.outcome

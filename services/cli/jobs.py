@@ -102,20 +102,31 @@ def cancel(job: JobId, address: Address = "localhost:8003") -> None:
 
 def resume(
     job: JobId,
-    detach: Annotated[bool, typer.Option("--detach", help="Do not wait for its end.")] = False,
-    address: Address = "localhost:8003",
+    detach: Annotated[bool, typer.Option("--detach", help="Of a service's job: do not wait for its end.")] = False,
+    address: Annotated[
+        str,
+        typer.Option(
+            "--address",
+            envvar="DRIVETRAIN_TRAINING_ADDRESS",
+            help="HOST:PORT of the training service; empty: what was trained here goes on here, else localhost:8003.",
+        ),
+    ] = "",
 ) -> None:
-    """Continue a failed or killed job of the training service from its last checkpoint, and watch it.
+    """Continue a failed, killed or interrupted job from its last checkpoint, in the same run, and watch it.
 
     Example: drivetrain resume 4f1c2a9b
     """
     from services.cli.follow import follow, hint
+    from services.cli.here import resume_here, run_here
     from services.cli.training_client import TrainingClient
 
-    console = Console()
-    with TrainingClient(address) as client:
+    if not address and (run_id := run_here(job)):
+        resume_here(run_id)
+        return
+    console, service = Console(), address or "localhost:8003"
+    with TrainingClient(service) as client:
         resumed = client.resume(find(client, job).id)
-        console.print(f"job {resumed.id} continues; {hint(resumed, address)}", highlight=False, soft_wrap=True)
+        console.print(f"job {resumed.id} continues; {hint(resumed, service)}", highlight=False, soft_wrap=True)
         if not detach:
             follow(client, resumed, console)
 

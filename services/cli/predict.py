@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def predict(
     model: Annotated[str, typer.Argument(help="Name of the served model.")],
-    rows: Annotated[str, typer.Argument(help="A .csv, .json or .npy file; - reads JSON from standard input.")],
+    rows: Annotated[str, typer.Argument(help="A .csv, .json, .npy, .png or .jpg file; - reads JSON.")],
     address: Annotated[
         str, typer.Option("--address", envvar="DRIVETRAIN_PREDICTION_ADDRESS", help="HOST:PORT of the service.")
     ] = "localhost:8001",
@@ -24,16 +24,17 @@ def predict(
 ) -> None:
     """Ask the prediction service about rows.
 
-    CSV columns and JSON objects are matched by feature name, others are left out; lists are taken in order.
+    CSV columns and JSON objects are matched by feature name, others are left out; lists are taken in order. Of a table
+    with categories or missing values an empty cell, or null, is a missing one.
 
     Example: echo '[[5.1, 3.5, 1.4, 0.2]]' | drivetrain predict iris-mlp - --output json
     """
     from services.cli.prediction_client import prediction_client
-    from services.cli.rows import check_source, read_rows
+    from services.cli.rows import check_source, read_inputs
 
     check_source(rows)
     with prediction_client(address) as client:
-        answer = client.predict(model, read_rows(rows, client.metadata(model, version)), version)
+        answer = client.predict(model, read_inputs(rows, client.metadata(model, version)), version)
     predictions = read_answer(answer)
     if output == "json":
         typer.echo(json.dumps({"model": model, "version": answer.version, "predictions": predictions}, indent=2))
@@ -48,10 +49,14 @@ def predict(
 
 
 def read_answer(answer: "Prediction") -> list[dict[str, object]]:
-    """One entry a row: the quantity, or the likeliest label with its probability and all of them."""
+    """One entry a row: the quantity, the steps of a forecast, or the likeliest label with all probabilities."""
     labels = answer.class_labels
     if not labels:
-        return [{"prediction": float(value)} for value in answer.outputs["prediction"][:, 0]]
+        predicted = answer.outputs["prediction"]
+        if predicted.ndim == 3:  # a forecast: its steps, of one variable or of several
+            steps = predicted[..., 0] if predicted.shape[2] == 1 else predicted
+            return [{"prediction": each.tolist()} for each in steps]
+        return [{"prediction": float(value)} for value in predicted[:, 0]]
     return [
         {
             "prediction": labels[int(index)],

@@ -36,6 +36,10 @@ class TrainingProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Draw no more."""
         self._progress.stop()
 
     def stage(self, text: str) -> None:
@@ -64,11 +68,17 @@ def figures(metrics: Mapping[str, float]) -> str:
     return "  ".join([*shown, f"{metrics.get('rows_per_second', 0):,.0f} rows/s"])
 
 
-@dataclass(frozen=True)
+@dataclass
 class PipelineWatcher:
     """Shows the progress of a job that runs in this process."""
 
     progress: TrainingProgress
+    run_id: str = ""
+    """Empty until a run is open."""
+
+    def opened(self, run_id: str) -> None:
+        """The job has a run."""
+        self.run_id = run_id
 
     def stage(self, text: str) -> None:
         """A new stage has begun."""
@@ -77,3 +87,7 @@ class PipelineWatcher:
     def epoch(self, report: "EpochReport") -> None:
         """An epoch is over."""
         self.progress.epoch(report.epoch, report.metrics)
+
+    def warning(self, text: str) -> None:
+        """Something about the job looks wrong."""
+        self.progress.note(f"warning: {text}")

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from pipelines.errors import SpecError
-from pipelines.spec.data import CONTENT_SCHEME
+from pipelines.spec.data import BUNDLED_SCHEME, CONTENT_SCHEME, FileSource
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import dump_spec
 from services.cli.errors import InputError, TransientError
@@ -37,15 +37,19 @@ def local_data(spec: TrainingSpec) -> Path | None:
     An absolute path that is not here is taken for one of the cluster's, which the service judges. Raises InputError for
     a relative one that is not here.
     """
-    path: Path | None = getattr(spec.data, "path", None)  # the kinds of source that read a file have one
-    if path is None or str(path).startswith(CONTENT_SCHEME):
+    if not isinstance(spec.data, FileSource) or _is_elsewhere(spec.data.path):
         return None
+    path = Path(spec.data.path)
     if path.is_file():
         return path
     if path.is_absolute():
         return None
     expected = f"a file here, an absolute path on the cluster, or {CONTENT_SCHEME}HEX of uploaded content"
     raise InputError(f"data.path: expected {expected}, came {str(path)!r}")
+
+
+def _is_elsewhere(address: str) -> bool:
+    return "://" in address or address.startswith((CONTENT_SCHEME, BUNDLED_SCHEME))
 
 
 def _check(client: TrainingClient, spec: TrainingSpec) -> None:
@@ -61,7 +65,7 @@ def _with_uploaded_data(client: TrainingClient, spec: TrainingSpec, console: Con
     if path is None:
         return spec
     uploaded = upload_with_progress(client, path, console)
-    data = spec.data.model_copy(update={"path": Path(uploaded.address)})
+    data = spec.data.model_copy(update={"path": uploaded.address})
     return spec.model_copy(update={"data": data})
 
 

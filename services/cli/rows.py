@@ -6,22 +6,41 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.cli.columns import columns_of
 from services.cli.errors import InputError
 from services.prediction.client import ModelMetadata
+
+PICTURES = (".png", ".jpg", ".jpeg")
 
 
 def check_source(source: str) -> None:
     """Raise InputError unless `source` is a file of a known kind, or "-"."""
     if source == "-":
         return
-    if Path(source).suffix.lower() not in _READERS:
-        raise InputError(f"ROWS: expected a .csv, .json or .npy file, or - for JSON on standard input, came {source!r}")
+    if Path(source).suffix.lower() not in (*_READERS, *PICTURES):
+        expected = "a .csv, .json or .npy file, a .png or .jpg, or - for JSON on standard input"
+        raise InputError(f"ROWS: expected {expected}, came {source!r}")
     if not Path(source).is_file():
         raise InputError(f"ROWS: expected an existing file, came {source!r}")
+
+
+def read_inputs(source: str, model: ModelMetadata) -> NDArray[np.float32] | dict[str, list[Any]] | list[bytes]:
+    """Read what to ask a model: rows as `read_rows` does, columns for one that takes an input a column, or a picture.
+
+    Raises InputError.
+    """
+    if Path(source).suffix.lower() in PICTURES:
+        if not model.encoded_images:
+            raise InputError(f"ROWS: expected rows, as the model {model.name!r} takes no pictures, came {source!r}")
+        return [_content(source)[0]]
+    if not model.by_column:
+        return read_rows(source, model)
+    return columns_of(_records(*_content(source), model.feature_names), model)
 
 
 def read_rows(source: str, model: ModelMetadata) -> NDArray[np.float32]:
@@ -29,18 +48,26 @@ def read_rows(source: str, model: ModelMetadata) -> NDArray[np.float32]:
 
     CSV columns and JSON objects are matched by the model's feature names, extra ones left out. Raises InputError.
     """
+    content, suffix = _content(source)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused as such
+        values = _READERS[suffix](content, model.feature_names)
+    if not np.isfinite(values).all():
+        row = int(np.argwhere(~np.isfinite(values))[0][0]) + 1
+        raise InputError(f"ROWS: expected finite numbers, came NaN or infinity in row {row}")
+    row_shape = model.inputs[0].shape[1:]
+    if len(row_shape) == 2 and values.shape[1:] == (len(model.feature_names),):
+        return values[None]  # the steps of one window of a series, whose columns have names
+    return _shaped(values, row_shape)
+
+
+def _content(source: str) -> tuple[bytes, str]:
+    """What the file holds, and what its name ends in."""
     check_source(source)
-    read = _from_json if source == "-" else _READERS[Path(source).suffix.lower()]
     try:
         content = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:
         raise InputError(f"ROWS: expected a readable file, came {source!r} ({error.strerror})") from error
-    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused as such
-        values = read(content, model.feature_names)
-    if not np.isfinite(values).all():
-        row = int(np.argwhere(~np.isfinite(values))[0][0]) + 1
-        raise InputError(f"ROWS: expected finite numbers, came NaN or infinity in row {row}")
-    return _shaped(values, model.inputs[0].shape[1:])
+    return content, ".json" if source == "-" else Path(source).suffix.lower()
 
 
 def _shaped(values: NDArray[np.float32], row_shape: Sequence[int]) -> NDArray[np.float32]:
@@ -53,23 +80,47 @@ def _shaped(values: NDArray[np.float32], row_shape: Sequence[int]) -> NDArray[np
         raise InputError(f"ROWS: expected rows shaped {list(row_shape)}, came {list(values.shape[1:])}") from error
 
 
+def _records(content: bytes, suffix: str, names: Sequence[str]) -> list[Mapping[str, object]]:
+    """Rows by column name, each value as it was written."""
+    if suffix == ".npy":
+        raise InputError("ROWS: expected a .csv or .json file, as the model takes columns by name, came a .npy file")
+    if suffix == ".csv":
+        return _csv_records(content)
+    rows = _json_rows(content)
+    if not all(isinstance(row, dict) or (isinstance(row, list) and len(row) == len(names)) for row in rows):
+        raise InputError(
+            f"ROWS: expected objects by feature name, or lists of {len(names)} values, came something else"
+        )
+    return [row if isinstance(row, dict) else dict(zip(names, row, strict=True)) for row in rows]
+
+
 def _from_csv(content: bytes, names: Sequence[str]) -> NDArray[np.float32]:
+    records = _csv_records(content)
+    return _by_name(records, names or tuple(records[0]))
+
+
+def _csv_records(content: bytes) -> list[Mapping[str, object]]:
     try:
-        records = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"))))
+        records: list[Mapping[str, object]] = list(csv.DictReader(io.StringIO(content.decode("utf-8-sig"))))
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"ROWS: expected a CSV file in UTF-8, came {error}") from error
     if not records:
         raise InputError("ROWS: expected a header and at least one row, came an empty file")
-    return _by_name(records, names or tuple(records[0]))
+    return records
 
 
-def _from_json(content: bytes, names: Sequence[str]) -> NDArray[np.float32]:
+def _json_rows(content: bytes) -> list[Any]:
     try:
         rows = json.loads(content)
     except ValueError as error:
         raise InputError(f"ROWS: expected JSON, came {error}") from error
     if not isinstance(rows, list) or not rows:
         raise InputError("ROWS: expected a list of rows, each a list of numbers or an object by feature name")
+    return rows
+
+
+def _from_json(content: bytes, names: Sequence[str]) -> NDArray[np.float32]:
+    rows = _json_rows(content)
     if all(isinstance(row, dict) for row in rows):
         return _by_name(rows, names or tuple(rows[0]))
     try:

@@ -1,14 +1,10 @@
 """`drivetrain train`: run the pipeline here, on a local Ray or the one at RAY_ADDRESS, or on a training service."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from services.cli.errors import InputError
-
-if TYPE_CHECKING:
-    from pipelines.spec.training_spec import TrainingSpec
 
 
 def train(
@@ -29,6 +25,9 @@ def train(
         str, typer.Option("--key", help="With --remote: the same key gives the same job; by default a fresh one.")
     ] = "",
     detach: Annotated[bool, typer.Option("--detach", help="With --remote: submit, and do not wait.")] = False,
+    find_lr: Annotated[
+        bool, typer.Option("--find-lr", help="Try growing learning rates, suggest one, and train nothing.")
+    ] = False,
 ) -> None:
     """Train a spec, register the model, and make it champion if it is at least as good.
 
@@ -38,11 +37,24 @@ def train(
     With --remote all of that is the training service's: a local file in data.path is uploaded first, and Ctrl-C leaves
     the job running (exit code 130), to be watched again with drivetrain watch.
 
+    With --find-lr nothing is trained, tracked or registered: it prints the learning rate at which the loss falls
+    fastest, and where it drew the loss against the rate, as in: drivetrain train digits-mlp --find-lr
+
     Example: drivetrain train digits-mlp --set training.epochs=5 --set optimizer.learning_rate=0.01
     """
     from pipelines.spec_file import load_spec
 
     parsed = load_spec(spec, overrides or [])
+    if find_lr:
+        from services.cli.find_rate import find_rate
+
+        if remote or key or detach:
+            given = remote or key or "--detach"
+            raise InputError(
+                f"--find-lr: expected without --remote, --key and --detach, as it runs here, came with {given}"
+            )
+        find_rate(parsed, spec)
+        return
     if remote:
         from services.cli.remote_train import train_remotely
 
@@ -51,19 +63,6 @@ def train(
     if key or detach:
         given = "--key" if key else "--detach"
         raise InputError(f"{given}: expected together with --remote or DRIVETRAIN_TRAINING_ADDRESS, came alone")
-    _train_here(parsed)
+    from services.cli.here import train_here
 
-
-def _train_here(spec: "TrainingSpec") -> None:
-    console = Console()
-    with console.status("loading torch, Ray and MLflow"):
-        from pipelines.pipeline import run_pipeline
-        from services.cli.progress import PipelineWatcher, TrainingProgress
-        from services.cli.result import Result
-    try:
-        with TrainingProgress(console, spec.name, spec.training.epochs) as progress:
-            outcome = run_pipeline(spec, PipelineWatcher(progress))
-    except KeyboardInterrupt:
-        Console(stderr=True).print(f"interrupted; its run, if one was open, is KILLED: drivetrain runs {spec.name}")
-        raise
-    console.print(Result.of_local(outcome).describe(), highlight=False, soft_wrap=True)
+    train_here(parsed)

@@ -55,6 +55,8 @@ def takes_long(request: pb.ModelInferRequest, manifest: Manifest) -> bool:
     """Whether `decode` belongs in a thread: large images, and long lists of texts, would hold up the event loop."""
     if all(tensor.datatype != "BYTES" for tensor in request.inputs):
         return False
+    if any(tensor.image is not None and tensor.image.fit for tensor in manifest.inputs):
+        return True  # how large a picture is that is made to fit, only its header tells
     values = sum(math.prod(tensor.shape[1:]) for tensor in manifest.inputs)  # of one row
     rows = max((tensor.shape[0] for tensor in request.inputs if tensor.shape), default=0)
     return request.ByteSize() > LONG or rows * abs(values) > LONG

@@ -2,7 +2,8 @@
 
 The front gathers a message before it hands it over, however long it gets. So the guard looks at the process's memory:
 has it grown by more than the limit, the connections are cut that sent most of what was not handed over. Who sends whole
-messages is safe, however many; so is everybody while memory grows for another reason, such as a model that is loaded.
+messages is safe, however many; so is everybody while memory grows for another reason, such as a model that is loaded:
+growth that no client explains for a while is no growth any more. It may be as slow as it likes until then.
 Linux only: elsewhere there is no /proc to look at, and the guard says so.
 """
 
@@ -13,7 +14,7 @@ import struct
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -21,13 +22,17 @@ from typing import NamedTuple
 logger = logging.getLogger(__name__)
 
 TICK_S = 0.05
-FLOOR_TICKS = 2400
-"""Memory is compared with its least in this and the previous two minutes."""
+QUIET_TICKS = 4800
+"""Four minutes: so long after an alarm, or the last connection that was cut, somebody must still explain the growth."""
 TCP_INFO, BYTES_RECEIVED_AT = 11, 128
 """Of `struct tcp_info` in Linux's headers: the socket option, and where tcpi_bytes_received (u64) stands in it."""
 
 HEADERS_BYTES = 256
-"""What a whole message may have taken on the wire beside itself."""
+"""What a whole message may have taken on the wire beside itself and its metadata."""
+ENTRY_BYTES = 32
+"""What an entry of the metadata may take beside its text; as HPACK (RFC 7541, 4.1) counts it."""
+
+Metadata = Sequence[tuple[str, str | bytes]]
 
 
 class Connection(NamedTuple):
@@ -64,59 +69,57 @@ class FloodGuard:
         """Watch no more."""
         self._stopped.set()
 
-    def handed_over(self, peer: str, size_bytes: int) -> None:
+    def handed_over(self, peer: str, size_bytes: int, metadata: Metadata) -> None:
         """A whole message of this client has left the front; called by one thread."""
-        self._whole[peer] += size_bytes + HEADERS_BYTES
+        metadata_bytes = sum([len(name) + len(value) + ENTRY_BYTES for name, value in metadata])
+        self._whole[peer] += size_bytes + metadata_bytes + HEADERS_BYTES
 
     def _watch(self, port: int) -> None:
-        floor = Floor()
+        floor_bytes, quiet_ticks = sys.maxsize, 0
         while not self._stopped.wait(TICK_S):
-            grown_bytes = floor.rise(resident_bytes())
+            memory_bytes = resident_bytes()
+            floor_bytes = min(floor_bytes, memory_bytes)
+            grown_bytes = memory_bytes - floor_bytes
+            quiet_ticks += 1
             if grown_bytes < self._max_bytes / 2:
                 self.alarmed = False
             elif not self.alarmed:
                 self._raise_alarm(port)
-            elif grown_bytes > self._max_bytes:
-                self._cut(port)
+                quiet_ticks = 0
+            elif grown_bytes > self._max_bytes and self._cut(port):
+                quiet_ticks = 0
+            elif quiet_ticks >= QUIET_TICKS:
+                quiet_ticks = 0
+                if sum(self._unfinished_bytes(port).values()) <= self._max_bytes / 64:
+                    floor_bytes = memory_bytes
 
     def _raise_alarm(self, port: int) -> None:
         self._whole = Counter()
         self.alarmed = True
         self._marks = received_bytes(port)
 
-    def _cut(self, port: int) -> None:
-        unfinished = unfinished_bytes(self._marks, received_bytes(port), self._whole)
-        for descriptor, peer in culprits(unfinished, self._max_bytes / 4):
+    def _cut(self, port: int) -> bool:
+        """Whether there was anybody to cut."""
+        found = culprits(self._unfinished_bytes(port), self._max_bytes / 4)
+        for descriptor, peer in found:
             with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as connection:
                 logger.warning("cut the connection from %s: its messages took too much memory", peer)
                 connection.shutdown(socket.SHUT_RDWR)
                 self.num_cut += 1
+        return bool(found)
 
-
-class Floor:
-    """The least memory of the recent past, to tell growth from what models need."""
-
-    def __init__(self) -> None:
-        self._before = self._least = sys.maxsize
-        self._ticks = 0
-
-    def rise(self, memory_bytes: int) -> int:
-        """How far this is above the floor."""
-        self._ticks += 1
-        if self._ticks % FLOOR_TICKS == 0:
-            self._before, self._least = self._least, sys.maxsize
-        self._least = min(self._least, memory_bytes)
-        return memory_bytes - min(self._before, self._least)
+    def _unfinished_bytes(self, port: int) -> dict[Connection, int]:
+        return unfinished_bytes(self._marks, received_bytes(port), self._whole)
 
 
 def unfinished_bytes(before: Received, now: Received, whole: Mapping[str, int]) -> dict[Connection, int]:
     """What has arrived since, less what was handed over since as whole messages."""
-    return {each: now[each] - before.get(each, 0) - whole.get(each.peer, 0) for each in now}
+    return {each: max(now[each] - before.get(each, 0) - whole.get(each.peer, 0), 0) for each in now}
 
 
 def culprits(unfinished: Mapping[Connection, int], allowed_bytes: float) -> list[Connection]:
     """The connections to cut, greatest first, so that the others together hold no more than is allowed."""
-    excess, found = sum(size for size in unfinished.values() if size > 0) - allowed_bytes, []
+    excess, found = sum(unfinished.values()) - allowed_bytes, []
     for connection in sorted(unfinished, key=lambda each: -unfinished[each]):
         if excess <= 0:
             break

@@ -1,8 +1,9 @@
 """Encoded images as input: a PNG or JPEG, one BYTES element a row, becomes the values that the model was trained on.
 
-Only what the manifest settles is decoded: size and channels must be the model's own (nothing is resized, cropped,
-turned or recoloured behind the client's back), and brightness is scaled as the manifest says. The size is read from
-the header before any pixel is, so that a small file cannot become a large array.
+Only what the manifest settles is decoded. Where it says that training made pictures fit, they are made to fit here by
+the same code; else size and channels must be the model's own, and nothing is resized or recoloured behind the client's
+back. Brightness is scaled as the manifest says. The size is read from the header before any pixel is, so that a small
+file cannot become a large array.
 """
 
 import math
@@ -15,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipelines.registry.images import EIGHT_BIT_MODES, FORMATS, fit_image
 from pipelines.registry.manifest import NUMPY_DTYPES, Tensor
 from services.rpc.errors import InvalidRequestError
 
-FORMATS = ("PNG", "JPEG")
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Pillow's modes by number of channels, 8 bits each."""
 BYTE_WHITE = 255
@@ -38,6 +39,8 @@ class Layout:
     white: float
     row_rank: int
     """3: (C, H, W); 2: (H, W)."""
+    fits: bool = False
+    """Whether pictures of another size and other colours are made to fit."""
 
     @classmethod
     def of(cls, tensor: Tensor) -> Self | None:
@@ -51,7 +54,8 @@ class Layout:
             return None
         channels, height, width = as_image
         if tensor.image is not None:
-            return cls(MODES[channels], height, width, tensor.image.white, len(row))
+            fits = tensor.image.fit is not None and -1 not in row
+            return cls(MODES[channels], height, width, tensor.image.white, len(row), fits)
         are_bytes = tensor.datatype == "UINT8" and -1 not in row
         return cls(MODES[channels], height, width, BYTE_WHITE, len(row)) if are_bytes else None
 
@@ -59,7 +63,8 @@ class Layout:
     def text(self) -> str:
         """For messages: `RGB 32x32 (width x height)`."""
         width, height = ("any" if length == -1 else str(length) for length in (self.width, self.height))
-        return f"{self.mode} {width}x{height} (width x height)"
+        shown = f"{self.mode} {width}x{height} (width x height)"
+        return f"any, made to fit {shown}" if self.fits else shown
 
 
 def decode_images(elements: Sequence[bytes], tensor: Tensor, layout: Layout) -> NDArray[np.generic]:
@@ -69,15 +74,23 @@ def decode_images(elements: Sequence[bytes], tensor: Tensor, layout: Layout) -> 
     """
     opened = [_opened(element, f"inputs[{tensor.name}], image {row}", layout) for row, element in enumerate(elements)]
     sizes = {image.size for image in opened}
-    if len(sizes) > 1:
+    if len(sizes) > 1 and not layout.fits:
         raise InvalidRequestError(f"inputs[{tensor.name}]", "images of one size in one request", f"{len(sizes)} sizes")
-    dtype, (width, height) = NUMPY_DTYPES[tensor.datatype], opened[0].size
-    num_bytes = len(opened) * math.prod((width, height, len(layout.mode))) * max(dtype.itemsize, 4)
+    dtype = NUMPY_DTYPES[tensor.datatype]
+    num_bytes = _decoded_bytes(opened, layout, max(dtype.itemsize, 4))
     if num_bytes > MAX_DECODED_BYTES:
         limit = f"images of at most {MAX_DECODED_BYTES} bytes in all when decoded"
         raise InvalidRequestError(f"inputs[{tensor.name}]", limit, f"{num_bytes}")
-    pixels = [_pixels(image, f"inputs[{tensor.name}], image {row}") for row, image in enumerate(opened)]
+    pixels = [_pixels(image, f"inputs[{tensor.name}], image {row}", layout) for row, image in enumerate(opened)]
     return _values(np.stack(pixels), layout).astype(dtype, copy=False)
+
+
+def _decoded_bytes(images: Sequence[Image.Image], layout: Layout, value_bytes: int) -> int:
+    """What they take as values; those that are made to fit are bytes before that, one after the other."""
+    came = sum(math.prod(image.size) for image in images) * len(layout.mode)
+    if not layout.fits:
+        return came * value_bytes
+    return came + len(images) * layout.height * layout.width * len(layout.mode) * value_bytes
 
 
 def _opened(element: bytes, field: str, layout: Layout) -> Image.Image:
@@ -87,14 +100,20 @@ def _opened(element: bytes, field: str, layout: Layout) -> Image.Image:
     except Exception as error:  # Pillow's readers raise whatever they meet
         raise InvalidRequestError(field, "a PNG or JPEG", f"{len(element)} bytes that are none") from error
     width, height = image.size
+    if layout.fits:
+        if image.mode not in EIGHT_BIT_MODES:
+            raise InvalidRequestError(field, "a picture of 8 bits a channel", f"one of Pillow's mode {image.mode}")
+        return image
     fits = layout.width in (-1, width) and layout.height in (-1, height)
     if image.mode != layout.mode or not fits:
         raise InvalidRequestError(field, layout.text, f"{image.mode} {width}x{height}")
     return image
 
 
-def _pixels(image: Image.Image, field: str) -> NDArray[np.uint8]:
+def _pixels(image: Image.Image, field: str, layout: Layout) -> NDArray[np.uint8]:
     try:
+        if layout.fits:
+            return fit_image(image, layout.mode, (layout.height, layout.width))
         return np.asarray(image)
     except Exception as error:  # as above
         raise InvalidRequestError(field, f"a whole {image.format}", "one that is cut short or damaged") from error

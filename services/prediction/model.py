@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipelines.errors import PackageError
 from pipelines.registry.manifest import Datatype, Tensor
 from pipelines.registry.package import Arrays, Package
+from pipelines.registry.texts import GraphInputs, in_graph
 from services.prediction.errors import InferenceFailedError
 
 ORT_DATATYPES: Mapping[str, Datatype] = {
@@ -37,12 +38,13 @@ class LoadedModel:
         self.name, self.version, self.manifest = name, version, package.manifest
         self._session = _open_session(package.model, threads)
         self.inputs = self.manifest.inputs
+        self._graph_inputs = GraphInputs(self.inputs)
         self._output_names = [tensor.name for tensor in self.manifest.outputs]
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
         """The outputs by name for `(rows, ...)` inputs. Raises InferenceFailedError, also if rows are lost."""
         try:
-            outputs = self._session.run(self._output_names, inputs)
+            outputs = self._session.run(self._output_names, self._graph_inputs(inputs))
         except Exception as error:  # noqa: BLE001 - onnxruntime's errors share no other base
             raise InferenceFailedError(self.name, self.version, str(error)) from None  # a traceback would quote values
         num_rows = next(iter(inputs.values())).shape[0]
@@ -54,7 +56,7 @@ class LoadedModel:
 
     def check_graph(self) -> None:
         """Raise PackageError unless the graph's inputs and outputs are the manifest's."""
-        _check_tensors("input", self.manifest.inputs, self._session.get_inputs())
+        _check_tensors("input", [in_graph(tensor) for tensor in self.manifest.inputs], self._session.get_inputs())
         _check_tensors("output", self.manifest.outputs, self._session.get_outputs())
 
 

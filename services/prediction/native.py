@@ -208,9 +208,9 @@ class NativeFront(Front):
         if payload is None or details is None:
             self._cancel(call_id)
             return
-        if self._guard.alarmed:
-            self._guard.handed_over(str(peer), len(payload))
         metadata, _, remaining_s = details
+        if self._guard.alarmed:
+            self._guard.handed_over(str(peer), len(payload), metadata)
         try:
             self._authorize(metadata)
             reading = self._reader.read(payload)

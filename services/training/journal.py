@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Self
 from pipelines.errors import SupersededError
 from pipelines.home import home
 
+_log = logging.getLogger(__name__)
+
 _OURS = ("pipelines.", "services.")
 
 if TYPE_CHECKING:
@@ -82,6 +84,9 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
+    def opened(self, run_id: str) -> None:
+        """The run is the job, whose journal this is."""
+
     def stage(self, text: str) -> None:
         """A new stage has begun."""
         self._write("stage", {"text": text})
@@ -90,6 +95,10 @@ class Journal:
         """An epoch is over."""
         if report.epoch > self._told:
             self._write("epoch", {"epoch": report.epoch, "metrics": _finite(report.metrics)})
+
+    def warning(self, text: str) -> None:
+        """Something about the job looks wrong: it is logged, and so comes to the journal."""
+        _log.warning("%s", text)
 
     def outcome(self, outcome: "Outcome") -> None:
         """The job has come to this."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from pipelines.errors import Mismatch, SpecError
-from pipelines.spec.data import CONTENT_SCHEME, CsvSource, NpzSource, ParquetSource
+from pipelines.spec.data import BUNDLED_SCHEME, CONTENT_SCHEME, FileSource
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec, dump_spec, parse_yaml
 from services.rpc.background import in_daemon_thread
@@ -160,18 +160,32 @@ class JobManager:
             spec = build_spec(parse_yaml(text, "spec"))
         except SpecError as error:
             raise InvalidSpecError(error.mismatches) from error
-        if isinstance(spec.data, CsvSource | ParquetSource | NpzSource) and (wrong := self._wrong_path(spec.data.path)):
+        if isinstance(spec.data, FileSource) and (wrong := self._wrong_path(spec.data.path)):
             raise InvalidSpecError((wrong,))
         return spec
 
-    def _wrong_path(self, path: Path) -> Mismatch | None:
+    def _wrong_path(self, address: str) -> Mismatch | None:
         """What is wrong with a path that the cluster, not the caller's machine, would read."""
-        root, shown = self._settings.data_root, repr(str(path))
-        if str(path).startswith(CONTENT_SCHEME):
-            held = self._datasets.exists(str(path).removeprefix(CONTENT_SCHEME))
+        root, path, shown = self._settings.data_root, Path(address), repr(address)
+        if address.startswith(BUNDLED_SCHEME):
+            return None
+        if address.startswith(CONTENT_SCHEME):
+            held = self._datasets.exists(address.removeprefix(CONTENT_SCHEME))
             return None if held else Mismatch("data.path", "content that was uploaded (drivetrain upload FILE)", shown)
+        if "://" in address:
+            return self._wrong_remote(address)
         if root is None:
             return Mismatch("data.path", "content that was uploaded, as sha256:HEX (drivetrain upload FILE)", shown)
         if not path.is_absolute() or not path.resolve().is_relative_to(root.resolve()):
             return Mismatch("data.path", f"uploaded content as sha256:HEX, or a file under {root}", shown)
         return None
+
+    def _wrong_remote(self, address: str) -> Mismatch | None:
+        """What is wrong with an address that the cluster would ask a store for, with its own rights there."""
+        prefix = self._settings.data_prefix
+        leaves = ".." in address.split("/") or "::" in address  # up, or into what another address wraps
+        if prefix and address.startswith(prefix) and not leaves:
+            return None
+        allowed = f", or an address under {prefix}" if prefix else ""
+        expected = f"uploaded content as sha256:HEX{allowed}"
+        return Mismatch("data.path", expected, repr(address))

@@ -26,6 +26,11 @@ class Settings(HostSettings):
     max_gpus: float = Field(default=0, ge=0, description="GPUs that an autoscaled cluster can grow to; 0: what it has.")
     max_upload_bytes: int = Field(default=10 * 2**30, ge=1, description="Largest content that is taken.")
     data_root: Path | None = Field(default=None, description="Folder whose files a spec may name; none: uploads only.")
+    data_prefix: str = Field(
+        default="",
+        pattern=r"^(|[a-z][a-z0-9+.-]*://([^/]+/)+)$",
+        description="Addresses that a spec may name begin with it, such as s3://bucket/folder/; none: uploads only.",
+    )
     poll_interval_s: float = Field(default=1.0, gt=0, description="Seconds between two looks at MLflow and Ray.")
     heartbeat_s: float = Field(default=20.0, gt=0, description="Seconds of silence after which a watcher hears a sign.")
     python: str = Field(

@@ -66,7 +66,18 @@ def test_ray_stays_at_the_edge_of_the_pipeline() -> None:
 
 
 def test_the_loop_names_no_framework_but_torch() -> None:
-    for module in ("loop", "batches", "checkpoints", "objective", "optimizers", "schedules", "tally", "team"):
+    modules = (
+        "acceleration",
+        "augmentation",
+        "batches",
+        "checkpoints",
+        "diagnosis",
+        "gradients",
+        "health",
+        "lean_adam",
+    )
+    modules += ("loop", "objective", "optimizers", "schedules", "slabs", "tally", "team")
+    for module in modules:
         path = ROOT / f"pipelines/training/{module}.py"
         foreign = roots(path) - sys.stdlib_module_names - {"pipelines"}
         assert foreign <= {"torch"}, name_of(path)
@@ -75,8 +86,8 @@ def test_the_loop_names_no_framework_but_torch() -> None:
 @pytest.mark.parametrize(
     ("package", "may_import"),
     [
-        ("data", {"data", "errors", "spec", "home"}),
-        ("models", {"models", "errors", "spec"}),
+        ("data", {"data", "errors", "spec", "home", "registry"}),
+        ("models", {"models", "errors", "registry", "spec"}),
         ("training", {"training", "data", "models", "errors", "spec", "home"}),
         ("export", {"export", "data", "models", "registry"}),
         ("evaluation", {"evaluation", "data", "registry", "spec", "training"}),

@@ -1,10 +1,14 @@
 """What the service tells of itself and its models, as frozen values."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from services.prediction.client.errors import MalformedAnswerError
 from services.prediction.pb import open_inference_pb2 as pb
+
+T = TypeVar("T", list[Any], dict[str, Any])
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,13 @@ class ModelMetadata:
     """`classification` or `regression`; empty if the service is another one and does not say."""
     target: str = ""
     """What is predicted."""
+    encoded_images: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """By name, the inputs that also take a PNG or JPEG a row, with what it must be."""
+
+    @property
+    def by_column(self) -> bool:
+        """Whether each feature is an input of its own, `(rows, 1)`, as it is for tables that are not plain numbers."""
+        return bool(self.feature_names) and self.feature_names == tuple(tensor.name for tensor in self.inputs)
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,7 @@ def read_model(message: pb.ModelMetadataResponse, asked: str) -> ModelMetadata:
         labels=_names(message, "labels"),
         task=message.properties.get("task", ""),
         target=message.properties.get("target", ""),
+        encoded_images=_texts(message, "encoded_images"),
     )
 
 
@@ -94,12 +106,23 @@ def _tensor(message: pb.ModelMetadataResponse.TensorMetadata) -> TensorMetadata:
 
 
 def _names(message: pb.ModelMetadataResponse, key: str) -> tuple[str, ...]:
-    """A property that is a list in JSON."""
-    text = message.properties.get(key, "[]")
+    return tuple(map(str, _property(message, key, list)))
+
+
+def _texts(message: pb.ModelMetadataResponse, key: str) -> dict[str, str]:
+    return {str(name): str(text) for name, text in _property(message, key, dict).items()}
+
+
+def _property(message: pb.ModelMetadataResponse, key: str, kind: type[T]) -> T:
+    """A property that is in JSON, empty if it is not there."""
+    text = message.properties.get(key)
+    if text is None:
+        return kind()
     try:
-        names = json.loads(text)
+        value = json.loads(text)
     except ValueError as error:
         raise MalformedAnswerError(f"properties[{key}]: expected JSON, came {text[:64]!r}") from error
-    if not isinstance(names, list):
-        raise MalformedAnswerError(f"properties[{key}]: expected a list, came {text[:64]!r}")
-    return tuple(map(str, names))
+    if not isinstance(value, kind):
+        what = {list: "a list", dict: "an object"}[kind]
+        raise MalformedAnswerError(f"properties[{key}]: expected {what}, came {text[:64]!r}")
+    return value

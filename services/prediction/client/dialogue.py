@@ -154,4 +154,5 @@ def _answers(version: str, known: ModelMetadata) -> bool:
 
 def _takes_the_same(one: ModelMetadata, other: ModelMetadata) -> bool:
     """Whether a request for one is right for the other: columns were put in the order of the features."""
-    return (one.inputs, one.feature_names) == (other.inputs, other.feature_names)
+    described = [(each.inputs, each.feature_names, each.encoded_images) for each in (one, other)]
+    return described[0] == described[1]

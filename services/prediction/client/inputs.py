@@ -1,5 +1,6 @@
 """From what a user has (arrays, rows, columns, a DataFrame) to the arrays that a model takes."""
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, TypeGuard
 
@@ -33,7 +34,7 @@ def as_inputs(data: Data, model: ModelMetadata) -> dict[str, Array]:
     """
     values = _by_input(data, model)
     _check_names("inputs", "input", [tensor.name for tensor in model.inputs], values)
-    arrays = {tensor.name: _checked(values[tensor.name], tensor) for tensor in model.inputs}
+    arrays = {tensor.name: _array(values[tensor.name], tensor, model) for tensor in model.inputs}
     num_rows = {tensor.name: len(arrays[tensor.name]) for tensor in model.inputs if tensor.shape[:1] == (-1,)}
     if len(set(num_rows.values())) > 1:
         raise InvalidDataError("inputs", "the same number of rows in every input", str(num_rows))
@@ -49,6 +50,8 @@ def _by_input(data: Data, model: ModelMetadata) -> Mapping[str, object]:
     if _is_records(data):
         return _from_columns(_columns_of(data), model)
     if isinstance(data, Mapping):
+        if model.by_column:
+            return _from_columns(data, model)
         known = {tensor.name for tensor in model.inputs}
         if known & set(data) or not model.feature_names:
             return data
@@ -75,7 +78,10 @@ def _columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _from_columns(columns: Mapping[str, object], model: ModelMetadata) -> dict[str, object]:
-    """One input `(rows, features)` from columns by feature name."""
+    """From columns by feature name: one input `(rows, features)`, one window of a series, or an input a column."""
+    if model.by_column:
+        _check_names("columns", "column", model.feature_names, columns)
+        return {tensor.name: _column(columns[tensor.name], tensor) for tensor in model.inputs}
     if len(model.inputs) != 1 or not model.feature_names:
         why = "several inputs" if len(model.inputs) != 1 else "features without names"
         raise InvalidDataError("inputs", f"arrays, as model {model.name!r} has {why}", "columns by name")
@@ -88,7 +94,25 @@ def _from_columns(columns: Mapping[str, object], model: ModelMetadata) -> dict[s
     lengths = {name: array.shape for name, array in zip(model.feature_names, arrays, strict=True)}
     if len(set(lengths.values())) > 1 or arrays[0].ndim != 1:
         raise InvalidDataError("columns", "one value a row, and as many in every column", f"shapes {lengths}")
-    return {tensor.name: np.stack(arrays, axis=1)}
+    table = np.stack(arrays, axis=1)
+    return {tensor.name: table[None] if len(tensor.shape) == 3 else table}  # of a series, the rows are one window
+
+
+def _column(values: object, tensor: TensorMetadata) -> object:
+    """`(rows, 1)`. What is missing (None, or NaN) is NaN of a number, and the empty text of a category."""
+    try:
+        array = np.asarray(values, object if tensor.datatype == "BYTES" else None)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InvalidDataError(f"inputs[{tensor.name}]", "one value a row", str(error)) from error
+    if array.dtype == object:
+        missing = "" if tensor.datatype == "BYTES" else math.nan
+        filled = [missing if _is_missing(value) else value for value in array.ravel().tolist()]
+        array = np.array(filled, object if tensor.datatype == "BYTES" else None).reshape(array.shape)
+    return array[:, None] if array.ndim == 1 else array
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _check_names(field: str, kind: str, expected: Collection[str], came: Collection[Any]) -> None:
@@ -97,6 +121,14 @@ def _check_names(field: str, kind: str, expected: Collection[str], came: Collect
     if missing or extra:
         parts = [f"without {_quoted(missing)}"] * bool(missing) + [f"with {_quoted(extra)} besides"] * bool(extra)
         raise InvalidDataError(field, f"the {kind}s {_quoted(expected)}", " and ".join(parts))
+
+
+def _array(values: object, tensor: TensorMetadata, model: ModelMetadata) -> Array:
+    """As the input wants it; or encoded images, bytes, a row each, for an input that takes those."""
+    is_encoded = isinstance(values, list | tuple) and values and all(isinstance(value, bytes) for value in values)
+    if is_encoded and tensor.name in model.encoded_images:
+        return to_array(values, "BYTES", f"inputs[{tensor.name}]")
+    return _checked(values, tensor)
 
 
 def _checked(values: object, tensor: TensorMetadata) -> Array:

@@ -14,6 +14,7 @@ from services.prediction.processes.servicers import InnerServicer, SharedService
 from services.prediction.processes.siblings import Siblings
 from services.prediction.servicer import Servicer
 from services.prediction.streaming import Streams
+from services.rpc.hosting import KEEPALIVE_OPTIONS
 from services.rpc.status import StatusInterceptor
 
 PATIENCE_S = 10.0
@@ -31,7 +32,7 @@ class Company:
         parts = plane, scheduling, streams, max_request_rows
         self.servicer: Servicer = SharedServicer(*parts, self._ledger, self._siblings)
         """Answers callers."""
-        self._inner = grpc.aio.server(interceptors=[StatusInterceptor()])
+        self._inner = grpc.aio.server(interceptors=[StatusInterceptor()], options=KEEPALIVE_OPTIONS)
         inner = InnerServicer(*parts, self._ledger)
         pb_grpc.add_GRPCInferenceServiceServicer_to_server(inner, self._inner)
 

@@ -22,7 +22,12 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 STATISTICS_TIMEOUT_S = 2.0
-_OPTIONS = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500)]
+_OPTIONS = [
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.keepalive_time_ms", 15_000),  # a load may take minutes: who is stopped is told from who is busy by this
+    ("grpc.keepalive_timeout_ms", 10_000),
+]
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from services.cli.tables import print_table
 from tests.benchmarks.endurance import overload, soak
-from tests.benchmarks.serving import load, targets
+from tests.benchmarks.serving import load
+from tests.benchmarks.verdicts import verdict_table
 
 FOLDER = Path("build/benchmarks")
 TRANSPORTS = ("native", "grpcio")
@@ -59,7 +60,7 @@ def main() -> None:
         overloads = [overload.overload(transport, seconds, workplace, tell) for transport in chosen.transports]
         print_table(overload.table(overloads))
         verdicts = [verdict for each in overloads for verdict in each.verdicts]
-    print_table(targets.table(verdicts))
+    print_table(verdict_table(verdicts))
     sys.exit(0 if all(verdict.holds for verdict in verdicts) else 1)
 
 

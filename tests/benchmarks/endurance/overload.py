@@ -12,7 +12,7 @@ from tests.benchmarks.serving.load import LoadError, drive
 from tests.benchmarks.serving.models import Model, provide
 from tests.benchmarks.serving.peers.own import Drivetrain
 from tests.benchmarks.serving.server import Server, running
-from tests.benchmarks.serving.targets import Verdict
+from tests.benchmarks.verdicts import Verdict
 
 MODEL = "deep"
 NORMAL, TOO_MUCH = 0.7, 3.0

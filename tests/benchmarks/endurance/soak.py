@@ -14,7 +14,7 @@ from tests.benchmarks.serving.load import Load, drive_at
 from tests.benchmarks.serving.models import Model, provide
 from tests.benchmarks.serving.peers.own import Drivetrain
 from tests.benchmarks.serving.server import Server, running
-from tests.benchmarks.serving.targets import Verdict
+from tests.benchmarks.verdicts import Verdict
 
 MODEL = "mlp"
 """The quickest: the most requests that memory could be lost with."""

@@ -13,11 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cli.tables import print_table
+from tests.benchmarks.environments import environment, site_packages
 from tests.benchmarks.footprint.starting import Start, await_health, cold_start, ended
-from tests.benchmarks.serving import targets
-from tests.benchmarks.serving.environments import environment, site_packages
 from tests.benchmarks.serving.models import MODELS, Model, provide
-from tests.benchmarks.serving.targets import Verdict
+from tests.benchmarks.verdicts import Verdict, verdict_table
 from tests.integration.pipelines.ports import free_port
 
 FOLDER = Path("build/benchmarks")
@@ -96,7 +95,7 @@ def main() -> None:
         for title, each in found.items()
     ]
     verdicts.append(Verdict(f"of {', '.join(FORBIDDEN)} installed", len(present), 0, less_is_better=True))
-    print_table(targets.table(verdicts))
+    print_table(verdict_table(verdicts))
     sys.exit(0 if all(verdict.holds for verdict in verdicts) else 1)
 
 

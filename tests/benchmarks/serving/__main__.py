@@ -1,7 +1,6 @@
 """The serving benchmark's command: choose, set up, measure, report."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,17 +8,18 @@ from pathlib import Path
 from rich.console import Console
 
 from services.cli.tables import print_table
+from tests.benchmarks.environments import SetUpError
+from tests.benchmarks.machine import warn_if_busy
 from tests.benchmarks.serving import contestants as table_of
 from tests.benchmarks.serving import load, plot, report, targets
-from tests.benchmarks.serving.contestant import Contestant, SetUpError
+from tests.benchmarks.serving.contestant import Contestant
 from tests.benchmarks.serving.figures import Cell, Key, Measurement, summarise
 from tests.benchmarks.serving.grid import Plan, measure
 from tests.benchmarks.serving.models import MODELS, Model, provide
+from tests.benchmarks.verdicts import verdict_table
 
 FOLDER = Path("build/benchmarks")
 EXIT_WRONG, EXIT_INCOMPLETE = 1, 3
-BUSY_LOAD = 0.5
-"""Mean number of running processes above which somebody else is at work."""
 
 _EXAMPLES = f"""
 examples:
@@ -117,7 +117,7 @@ def main() -> None:
         load.check_installed()
     except load.LoadError as error:
         sys.exit(f"error: {error}")
-    _warn_if_busy(console)
+    warn_if_busy(console)
     FOLDER.mkdir(parents=True, exist_ok=True)
     benchmark = Benchmark(console, Plan(chosen.in_flight, chosen.seconds, chosen.repetitions, chosen.connections))
     everyone = {contestant.name: contestant for contestant in table_of.CONTESTANTS}
@@ -132,19 +132,13 @@ def main() -> None:
     sys.exit(exit_status(list(cells.values()), benchmark.failures))
 
 
-def _warn_if_busy(console: Console) -> None:
-    if (busy := os.getloadavg()[0]) > BUSY_LOAD:
-        text = f"WARNING: the machine is busy (load {busy:.1f}): expect low and uneven figures, also in the ratios"
-        console.print(text, style="bold red", highlight=False)
-
-
 def _show(console: Console, cells: dict[Key, Cell], titles: dict[str, str]) -> None:
     if cells:
         plot.draw(FOLDER / "serving.png", cells, titles)
         report.write_markdown(FOLDER / "serving.md", cells, table_of.COLUMNS)
         print_table(report.table(cells, titles, table_of.REFERENCES))
         if verdicts := targets.verdicts(cells, table_of.REFERENCES):
-            print_table(targets.table(verdicts))
+            print_table(verdict_table(verdicts))
         files = ", ".join(str(FOLDER / f"serving.{kind}") for kind in ("json", "md", "png"))
         console.print(f"figures, table and plot: {files}", highlight=False)
 

@@ -52,10 +52,6 @@ class Contestant:
     """Whether its answers are predictions, and so can be checked."""
 
 
-class SetUpError(Exception):
-    """A peer could not be installed on this machine."""
-
-
 def free_port() -> int:
     """A port that is free now: not every peer can say which one it took."""
     with socket.socket() as probe:

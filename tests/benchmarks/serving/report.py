@@ -1,8 +1,6 @@
 """What the benchmark leaves: a table for the terminal, and all figures as JSON."""
 
 import json
-import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -10,6 +8,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from tests.benchmarks.machine import describe
 from tests.benchmarks.serving.figures import Cell, Cells, Measurement, Reference, reference
 from tests.benchmarks.serving.grid import Plan
 from tests.benchmarks.serving.models import MODELS
@@ -59,7 +58,7 @@ def write_json(file: Path, plan: Plan, measurements: Sequence[Measurement], fail
     """The raw figures with where, when and how they were taken."""
     content = {
         "taken_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()},
+        "machine": describe(),
         "plan": asdict(plan),
         "failures": list(failures),
         "measurements": [_flat(measurement) for measurement in measurements],
@@ -70,13 +69,3 @@ def write_json(file: Path, plan: Plan, measurements: Sequence[Measurement], fail
 def _flat(measurement: Measurement) -> dict[str, object]:
     checks = {"checked": measurement.checked, "problems": list(measurement.problems)}
     return measurement.key._asdict() | {"repetition": measurement.repetition} | asdict(measurement.load) | checks
-
-
-def processor() -> str:
-    """The processor's name where Linux tells it, else its architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -1,11 +1,9 @@
 """What the service is to reach, as ratios of figures from one and the same run."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-
-from rich.table import Table
 
 from tests.benchmarks.serving.figures import Cell, Cells, Key, reference
+from tests.benchmarks.verdicts import Verdict
 
 OURS = ("drivetrain-native", "drivetrain")
 """The contestant that the targets hold for: the first of these that was measured."""
@@ -22,40 +20,12 @@ TIMES_OTHERS = {"mlserver": 40.0, "bare-transport": 0.6}
 """Of the MLP at 64 in flight."""
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """One target, and how far the service came."""
-
-    figure: str
-    reached: float
-    needed: float
-    less_is_better: bool = False
-
-    @property
-    def holds(self) -> bool:
-        """Whether the target was reached."""
-        return self.reached <= self.needed if self.less_is_better else self.reached >= self.needed
-
-
 def verdicts(cells: Cells, references: Sequence[str]) -> list[Verdict]:
     """Every target that the measured cells say something about."""
     ours = next((name for name in OURS if any(key.contestant == name for key in cells)), None)
     own = {key: cell for key, cell in cells.items() if key.contestant == ours}
     found = [verdict for key, cell in own.items() for verdict in _against_triton(cells, key, cell, references)]
     return found + [verdict for key, cell in own.items() for verdict in _against_others(cells, key, cell)]
-
-
-def table(found: Sequence[Verdict]) -> Table:
-    """A row a target."""
-    result = Table(title="targets", box=None, pad_edge=False)
-    result.add_column("ratio")
-    for header in ("reached", "needed"):
-        result.add_column(header, justify="right")
-    result.add_column("")
-    for verdict in found:
-        needed = f"{'≤' if verdict.less_is_better else '≥'} {verdict.needed:g}"
-        result.add_row(verdict.figure, f"{verdict.reached:.2f}", needed, "holds" if verdict.holds else "MISSED")
-    return result
 
 
 def _against_triton(cells: Cells, key: Key, cell: Cell, references: Sequence[str]) -> Iterator[Verdict]:

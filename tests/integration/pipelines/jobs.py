@@ -48,7 +48,10 @@ class Recorder:
     stages: list[str] = field(default_factory=list)
     reports: list[EpochReport] = field(default_factory=list)
     on_stage: Callable[[str], None] = lambda _: None
+    warnings: list[str] = field(default_factory=list)
     on_epoch: Callable[[EpochReport], None] = lambda _: None
+
+    def opened(self, run_id: str) -> None: ...
 
     def stage(self, text: str) -> None:
         self.stages.append(text)
@@ -57,6 +60,9 @@ class Recorder:
     def epoch(self, report: EpochReport) -> None:
         self.reports.append(report)
         self.on_epoch(report)
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
 
 
 @dataclass(frozen=True)

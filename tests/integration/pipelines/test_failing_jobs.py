@@ -10,7 +10,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from pipelines import tracking
-from pipelines.errors import DataError, RegistryError, ResourceError, TrackingError, TrainingError
+from pipelines.errors import DataError, NonFiniteError, RegistryError, ResourceError, TrackingError
 from pipelines.home import checkpoints_folder
 from pipelines.pipeline import run_pipeline
 from pipelines.registry.model_registry import PROMOTED_TAG
@@ -93,7 +93,10 @@ def test_more_than_the_cluster_has_is_refused_before_there_is_a_run(resource: st
 
 
 def test_a_diverging_job_fails_with_its_reason(home: Home) -> None:
-    with pytest.raises(TrainingError, match=r"no longer finite in epoch \d+: try a smaller optimizer.learning_rate"):
+    message = (
+        r"no longer finite in epoch \d+: the first bad value is in .* with the training rows \d+, .*; try a smaller"
+    )
+    with pytest.raises(NonFiniteError, match=message):
         run_pipeline(DIVERGING, Recorder())
     run = only_run(home)
     assert run.info.status == "FAILED"

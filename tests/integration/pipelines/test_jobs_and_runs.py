@@ -34,7 +34,12 @@ EPOCH_METRICS: dict[str, Callable[[EpochReport], float]] = {
     "learning_rate": lambda report: report.learning_rate,
     "epoch_seconds": lambda report: report.seconds,
     "rows_per_second": lambda report: report.rows_per_second,
+    "gradient_norm": lambda report: report.metrics["gradient_norm"],
 }
+
+
+FIGURES = ("loss", "log_loss", "accuracy", "f1_macro", "roc_auc", "ece")
+PLOTS = {"loss.png", "confusion_matrix.png", "f1_by_class.png", "reliability.png", "roc.png"}
 
 
 @pytest.fixture
@@ -90,13 +95,14 @@ def test_the_penalty_is_no_part_of_the_losses(job: Job) -> None:
 def test_the_run_ends_with_the_figures_of_the_best_epoch(run: Run, job: Job) -> None:
     expected = {f"best_val_{name}": value for name, value in job.outcome.validation.metrics.items()}
     assert {name: value for name, value in run.data.metrics.items() if name.startswith("best_val_")} == expected
-    assert set(expected) == {"best_val_loss", "best_val_accuracy"}
+    assert set(expected) == {f"best_val_{name}" for name in FIGURES}
 
 
 def test_the_test_metrics_come_once_at_the_end(run: Run, job: Job) -> None:
-    expected = {f"test_{name}": value for name, value in job.outcome.test.metrics.items()}
-    assert {name: value for name, value in run.data.metrics.items() if name.startswith("test_")} == expected
-    assert set(expected) == {"test_loss", "test_accuracy"}
+    logged = {name: value for name, value in run.data.metrics.items() if name.startswith("test_")}
+    by_class = {f"test_f1/{label}": logged.pop(f"test_f1/{label}") for label in "012"}
+    assert logged == {f"test_{name}": job.outcome.test.metrics[name] for name in FIGURES}
+    assert np.mean([*by_class.values()]) == pytest.approx(logged["test_f1_macro"])
     assert run.data.metrics["best_epoch"] == job.outcome.best_epoch
 
 
@@ -116,7 +122,7 @@ def test_the_run_keeps_its_spec_and_plots(run: Run, job: Job, tmp_path: Path) ->
     folder = Path(download_artifacts(artifact_uri=uri, dst_path=str(tmp_path), tracking_uri=tracking_uri()))
     assert load_spec(str(folder / "spec.yaml")) == job.spec
     plots = sorted(folder.joinpath("plots").iterdir())
-    assert [plot.name for plot in plots] == ["confusion_matrix.png", "loss.png"]
+    assert {plot.name for plot in plots} == PLOTS
     assert all(plot.read_bytes().startswith(b"\x89PNG") for plot in plots)
 
 
@@ -137,8 +143,7 @@ def test_a_version_holds_what_the_design_lists(files: Path, job: Job) -> None:
         "manifest.json",
         "golden.npz",
         "model_card.md",
-        "plots/loss.png",
-        "plots/confusion_matrix.png",
+        *(f"plots/{name}" for name in PLOTS),
     }
     mlflows = {"MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt"}
     held = {path.relative_to(files).as_posix() for path in files.rglob("*") if path.is_file()}

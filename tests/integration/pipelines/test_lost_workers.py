@@ -33,8 +33,9 @@ def launched(job: Job, retries: int, on_epoch: Callable[[EpochReport], None] = l
     for event in launch(job, retries):
         if isinstance(event, Trained):
             return figures, b"".join(weight.tobytes() for weight in event.weights.values())
-        figures.append((event.epoch, event.train, event.validation, event.penalty, event.best))
-        on_epoch(event)
+        if isinstance(event, EpochReport):
+            figures.append((event.epoch, event.train, event.validation, event.penalty, event.best))
+            on_epoch(event)
     raise AssertionError("no weights came")
 
 

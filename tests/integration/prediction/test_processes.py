@@ -111,6 +111,17 @@ def infer(stub: GRPCInferenceServiceStub, version: str = "") -> str:
         return str(error.code().name)
 
 
+def answering(each: list[GRPCInferenceServiceStub]) -> GRPCInferenceServiceStub:
+    """One whose connection is with a process that is not stopped."""
+    for stub in each:
+        try:
+            stub.ServerLive(pb.ServerLiveRequest(), timeout=1)
+        except grpc.RpcError:
+            continue
+        return stub
+    raise AssertionError("no process answers")
+
+
 def answers(port: int, version: str = "") -> set[str]:
     """What many connections hear, between them all processes."""
     with stubs(port) as each:
@@ -192,6 +203,25 @@ def test_an_order_tells_which_process_has_not_done_it_and_that_one_does_it_when_
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
         assert f"process {place.number} of this server" in (refused.value.details() or "")
         it.it.wait_for("ready: ")
+        assert answers(it.port) == {"UNAVAILABLE"}
+
+
+@pytest.mark.slow
+def test_a_process_that_has_stopped_holds_up_no_order_for_ever(store: Store) -> None:
+    store.promote("digits")
+    with several(store) as it:
+        stopped, place = next(iter(it.places().items()))
+        order = pb.RepositoryModelUnloadRequest(model_name="digits")
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            with stubs(it.port) as each, pytest.raises(grpc.RpcError) as refused:
+                answering(each).RepositoryModelUnload(order)  # the caller sets no deadline
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert f"process {place.number} of this server" in (refused.value.details() or "")
+        with stubs(it.port) as each:
+            each[0].RepositoryModelUnload(order, timeout=WITHIN_S)
         assert answers(it.port) == {"UNAVAILABLE"}
 
 

@@ -56,6 +56,11 @@ WRONG: dict[str, tuple[Call, grpc.StatusCode, str]] = {
         Code.INVALID_ARGUMENT,
         "data.path: expected content that was uploaded (drivetrain upload FILE)",
     ),
+    "an address that the operator has not opened": (
+        submit(csv("s3://bucket/rows.csv")),
+        Code.INVALID_ARGUMENT,
+        "data.path: expected uploaded content as sha256:HEX, came 's3://bucket/rows.csv'",
+    ),
     "more than the cluster has": (
         submit(spec(compute={"workers": 64})),
         Code.FAILED_PRECONDITION,
@@ -203,3 +208,22 @@ async def test_with_ray_away_the_service_says_so(cluster: RayHead) -> None:
         assert refusal.value.details() == "the Ray cluster cannot be reached"
         status = await it.stub.GetStatus(pb.GetStatusRequest())
         assert (status.mlflow.ok, status.ray.ok) == (True, False)
+
+
+async def test_addresses_below_the_operators_prefix_are_taken(cluster: RayHead) -> None:
+    async with training(cluster.dashboard, data_prefix="s3://bucket/open/") as it:
+
+        async def wrong(address: str) -> list[str]:
+            validated = await it.stub.ValidateSpec(pb.ValidateSpecRequest(spec=csv(address)))
+            return [mismatch.path for mismatch in validated.mismatches]
+
+        assert await wrong("s3://bucket/open/rows/*.csv") == []
+        assert await wrong("drivetrain:penguins.csv") == []
+        closed = [
+            "s3://bucket/openly.csv",
+            "s3://bucket/open/../rows.csv",
+            "s3://bucket/open/a::s3://other/b",
+            "file:///x",
+        ]
+        for address in closed:
+            assert await wrong(address) == ["data.path"], address

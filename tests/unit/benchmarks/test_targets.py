@@ -2,7 +2,8 @@
 
 from tests.benchmarks.serving.contestants import REFERENCES
 from tests.benchmarks.serving.figures import Key, summarise
-from tests.benchmarks.serving.targets import Verdict, verdicts
+from tests.benchmarks.serving.targets import verdicts
+from tests.benchmarks.verdicts import Verdict
 from tests.unit.benchmarks.test_figures import measurement
 
 

@@ -19,6 +19,7 @@ CODES: dict[type[DrivetrainError], int] = {
     errors.ResourceError: 2,
     InputError: 2,
     errors.TrainingError: 1,
+    errors.NonFiniteError: 1,
     errors.WorkerLostError: 1,
     errors.TrackingError: 1,
     errors.SupersededError: 1,

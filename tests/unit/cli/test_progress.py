@@ -51,3 +51,10 @@ def test_a_result_reads_the_same_wherever_it_came_from() -> None:
         "  test: accuracy 0.9877, loss 0.5000",
         "  is not champion: worse; run 4f1c",
     ]
+
+
+def test_a_warning_is_a_line_that_stays() -> None:
+    text = io.StringIO()
+    with TrainingProgress(Console(file=text), "digits", 20) as progress:
+        PipelineWatcher(progress).warning("epoch 2: half of it is [dead]")
+    assert text.getvalue() == "digits: warning: epoch 2: half of it is [dead]\n"

@@ -24,6 +24,8 @@ def test_a_file_here_is_the_one_to_upload(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_what_is_not_here_is_the_services_to_judge(tmp_path: Path) -> None:
     assert data_of(UPLOADED) is None
+    assert data_of("s3://bucket/rows/*.csv") is None
+    assert data_of("drivetrain:penguins.csv") is None
     assert data_of(str(tmp_path / "on-the-cluster.csv")) is None
     assert local_data(build_spec({})) is None
     assert local_data(build_spec({"data": {"source": "synthetic"}})) is None

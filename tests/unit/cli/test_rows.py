@@ -2,13 +2,14 @@ import io
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from services.cli.errors import InputError
-from services.cli.rows import read_rows
+from services.cli.rows import read_inputs, read_rows
 from services.prediction.client import ModelMetadata, TensorMetadata
 
 
@@ -88,7 +89,11 @@ def test_a_dash_reads_json_from_standard_input(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("rows.txt", "1 2", "expected a .csv, .json or .npy file, or - for JSON on standard input, came '"),
+        (
+            "rows.txt",
+            "1 2",
+            "expected a .csv, .json or .npy file, a .png or .jpg, or - for JSON on standard input, came '",
+        ),
         ("rows.csv", "", "expected a header and at least one row, came an empty file"),
         ("rows.csv", "a,b\n", "expected a header and at least one row, came an empty file"),
         ("rows.csv", "a,c\n1,2\n", "expected a column 'b', came 'a', 'c'"),
@@ -130,3 +135,67 @@ def test_a_wrong_file_is_named_with_what_was_expected(
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected an existing file, came '.*none.csv'"):
         read_rows(str(tmp_path / "none.csv"), NAMED)
+
+
+BIRDS = ModelMetadata(
+    "birds",
+    "1",
+    ("1",),
+    inputs=(TensorMetadata("weight", "FP32", (-1, 1)), TensorMetadata("island", "BYTES", (-1, 1))),
+    outputs=(),
+    feature_names=("weight", "island"),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("columns.csv", "island,note,weight\n007,x,4000\n,y,\n"),
+        ("objects.json", '[{"island": "007", "weight": 4000}, {"island": null, "weight": null}]'),
+        ("lists.json", '[[4000, "007"], [null, ""]]'),
+    ],
+)
+def test_a_model_of_columns_gets_values_as_they_are_written(name: str, content: str, written: Written) -> None:
+    columns = read_inputs(written(name, content), BIRDS)
+    assert isinstance(columns, dict)
+    assert columns["island"] == ["007", ""]
+    np.testing.assert_array_equal(columns["weight"], [4000, np.nan])
+
+
+def test_a_model_of_plain_numbers_gets_rows(written: Written) -> None:
+    rows = read_inputs(written("rows.csv", "a,b\n1,2\n"), NAMED)
+    assert isinstance(rows, np.ndarray)
+    assert rows.tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("rows.npy", npy([[1.0]]), "expected a .csv or .json file, as the model takes columns by name"),
+        ("rows.csv", "weight\n1\n", "expected a column 'island', came 'weight'"),
+        ("rows.csv", "weight,island\nheavy,Dream\n", "expected a number in column 'weight', came 'heavy' in row 1"),
+        ("rows.csv", "weight,island\n1,Dream\ninf,Dream\n", "expected finite numbers, came infinity in row 2"),
+        ("rows.json", "[[1]]", "expected objects by feature name, or lists of 2 values, came something else"),
+    ],
+)
+def test_wrong_columns_are_named(name: str, content: str | bytes, message: str, written: Written) -> None:
+    with pytest.raises(InputError) as caught:
+        read_inputs(written(name, content), BIRDS)
+    assert str(caught.value).startswith(f"ROWS: {message}")
+
+
+def test_a_picture_goes_as_it_is(written: Written) -> None:
+    album = replace(IMAGES, encoded_images={"features": "any, made to fit L 2x2 (width x height)"})
+    assert read_inputs(written("digit.PNG", b"a picture"), album) == [b"a picture"]
+
+
+def test_a_model_of_rows_takes_no_pictures(written: Written) -> None:
+    with pytest.raises(InputError, match="expected rows, as the model 'm' takes no pictures, came '"):
+        read_inputs(written("digit.png", b"a picture"), NAMED)
+
+
+def test_a_table_of_steps_is_one_window_of_a_series(written: Written) -> None:
+    tides = taking(-1, 2, names=("tide", "wind"))
+    rows = read_inputs(written("steps.csv", "hour,wind,tide\n1,7,1\n2,8,2\n3,9,3\n"), tides)
+    assert isinstance(rows, np.ndarray)
+    assert rows.tolist() == [[[1, 7], [2, 8], [3, 9]]]

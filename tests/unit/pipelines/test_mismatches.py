@@ -9,8 +9,11 @@ from pipelines.errors import DataError, Mismatch, SpecError
 from pipelines.spec_file import build_spec
 
 SECTIONS = "one of name, seed, data, model, loss, optimizer, schedule, regularization, training, compute, registry"
-SOURCES = "one of sklearn, synthetic, csv, parquet, npz"
+SOURCES = "one of sklearn, synthetic, csv, parquet, npz, images, series, text"
 CSV = {"source": "csv", "path": "x.csv"}
+IMAGES = {"source": "images", "path": "album"}
+SERIES = {"source": "series", "path": "x.csv"}
+TEXT = {"source": "text", "path": "x.csv"}
 CLASS_WEIGHTS = (
     "loss.class_weights: expected 'balanced', came {'a': 0}\n"  # either it, or a mapping
     "loss.class_weights.a: expected greater than 0, came 0"
@@ -77,7 +80,7 @@ def refusal(tree: Any) -> SpecError:  # noqa: ANN401 - a spec of any wrong type
             "data.path: expected sha256: and 64 hexadecimal digits, or a file, came 'sha256:abc'",
         ),
         ({"training": {"retries": 101}}, "training.retries: expected less than or equal to 100, came 101"),
-        ({"data": CSV | {"path": 5}}, "data.path: expected a path, came 5"),
+        ({"data": CSV | {"path": 5}}, "data.path: expected a valid string, came 5"),
         ({"registry": {"variant": "int4"}}, "registry.variant: expected 'fp32', 'int8' or 'bf16', came 'int4'"),
         (
             {"registry": {"variant_tolerance": -0.1}},
@@ -171,6 +174,55 @@ def refusal(tree: Any) -> SpecError:  # noqa: ANN401 - a spec of any wrong type
             {"schedule": {"warmup_epochs": 5}, "training": {"epochs": 5}},
             "schedule.warmup_epochs: expected less than training.epochs, which is 5, came 5",
         ),
+        (
+            {"data": CSV | {"categories": ["colour", "target"]}},
+            "data.categories: expected columns among the features, came 'target'",
+        ),
+        (
+            {"data": CSV | {"features": ["a"], "categories": ["b"]}},
+            "data.categories: expected columns among the features, came 'b'",
+        ),
+        (
+            {"data": CSV | {"categories": ["b", "b"]}},
+            "data.categories: expected each column once, came a name that repeats",
+        ),
+        (
+            {"data": CSV | {"missing": "impute", "shape": [2, 2]}},
+            "data.shape: expected none, as data.categories and data.missing settle how many values a row becomes, "
+            "came [2, 2]",
+        ),
+        ({"data": CSV | {"missing": "drop"}}, "data.missing: expected 'refuse' or 'impute', came 'drop'"),
+        ({"data": CSV | {"path": ""}}, "data.path: expected a text that is not empty, came ''"),
+        (
+            {"data": SERIES | {"season": 48}},
+            "data.season: expected at most data.window, which is 24, came 48",
+        ),
+        (
+            {"data": SERIES | {"targets": ["time"]}},
+            "data.targets: expected each column once among time, targets and features, came a name that repeats",
+        ),
+        (
+            {"data": SERIES | {"shape": [24]}},
+            "data.shape: expected none, as windows are [window, columns], came [24]",
+        ),
+        (
+            {"data": IMAGES | {"shape": [1, 8, 8]}},
+            "data.shape: expected none, as images are [channels, height, width], came [1, 8, 8]",
+        ),
+        (
+            {"data": IMAGES | {"augment": {"flop": True}}},
+            "data.augment.flop: expected 'flip' (the nearest known key), came 'flop'",
+        ),
+        ({"data": TEXT | {"target": "text"}}, "data.text: expected another column than the target, came 'text'"),
+        (
+            {"data": TEXT | {"shape": [9]}},
+            "data.shape: expected none, as a text is as long as it is, came [9]",
+        ),
+        (
+            {"data": TEXT | {"unit": "letters"}},
+            "data.unit: expected 'words' or 'bytes', came 'letters'",
+        ),
+        ({"data": IMAGES | {"size": [8]}}, "data.size.1: expected a value, came nothing"),
         ({"loss": {"name": "mse"}}, "loss.name: expected cross_entropy for the set 'digits', came 'mse'"),
         (
             {"data": {"source": "sklearn", "dataset": "diabetes"}},

@@ -15,7 +15,18 @@ from pipelines.spec.optimizer import Adam
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec, dump_spec, flatten, load_spec, parse_yaml, recipes
 
-RECIPES = ["breast-cancer-mlp", "diabetes-mlp", "digits-cnn", "digits-mlp", "digits-rnn", "synthetic-mlp"]
+RECIPES = [
+    "breast-cancer-mlp",
+    "character-names-rnn",
+    "diabetes-mlp",
+    "digit-images-cnn",
+    "digits-cnn",
+    "digits-mlp",
+    "digits-rnn",
+    "el-nino-rnn",
+    "penguins-mlp",
+    "synthetic-mlp",
+]
 
 Tree = dict[str, Any]
 

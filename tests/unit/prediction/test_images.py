@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
+from pipelines.registry.images import fit_image
 from pipelines.registry.manifest import NUMPY_DTYPES, Datatype, Image, Manifest, Tensor
 from services.prediction import images
 from services.prediction.bytes_tensor import join
@@ -175,3 +176,35 @@ def test_whatever_comes_is_an_array_or_a_refusal(data: bytes, position: int, *, 
     except InvalidRequestError:
         return
     assert came.shape == (1, 3, 5, 4)
+
+
+def fitting(shape: tuple[int, ...] = (-1, 3, 5, 4)) -> Manifest:
+    described = taking(shape, 255)
+    tensor = described.inputs[0].model_copy(update={"image": Image(white=255, fit="stretch")})
+    return described.model_copy(update={"inputs": (tensor,)})
+
+
+def test_pictures_are_made_to_fit_where_training_did_it() -> None:
+    large = RANDOM.integers(0, 256, (40, 64, 3), np.uint8)
+    came = decoded(request([png(RGB[0]), png(large), png(GRAY[0])]), fitting())
+    expected = [fit_image(PillowImage.fromarray(each), "RGB", (5, 4)) for each in (RGB[0], large, GRAY[0])]
+    np.testing.assert_array_equal(came, np.stack(expected).transpose(0, 3, 1, 2))
+    came = decoded(request([png(large)]), fitting((-1, 1, 5, 4)))
+    np.testing.assert_array_equal(came[0, 0], fit_image(PillowImage.fromarray(large), "L", (5, 4)))
+
+
+def test_what_cannot_be_made_to_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = png(RANDOM.integers(0, 60_000, (5, 4), np.uint16))
+    assert refusal(request([deep]), fitting()).endswith(
+        "image 0: expected a picture of 8 bits a channel, came one of Pillow's mode I;16"
+    )
+    whole = png(RANDOM.integers(0, 256, (64, 64, 3), np.uint8))
+    assert "expected a whole PNG" in refusal(request([whole[:-500]]), fitting())
+    monkeypatch.setattr(images, "MAX_DECODED_BYTES", 12_000)
+    assert refusal(request([whole]), fitting()).endswith("in all when decoded, came 12528")
+
+
+def test_what_is_made_to_fit_goes_to_a_thread() -> None:
+    assert takes_long(request([png(RGB[0])]), fitting())
+    assert fitting().model_dump_json(exclude_none=True).count("stretch") == 1
+    assert "fit" not in taking((-1, 3, 5, 4)).inputs[0].model_dump(exclude_none=True)["image"], "as older services read"

@@ -136,3 +136,17 @@ def test_the_fence_ends_earlier_attempts_only(home: Path) -> None:
     with pytest.raises(SupersededError, match="attempt 1 at job r1 is over: attempt 2 has the run"):
         fence_of("r1", 1)()
     assert [file.name for file in (home / "jobs/r1").iterdir()] == ["fence"]
+
+
+def test_a_warning_comes_to_the_journal_as_a_log_line() -> None:
+    path = attempt_path("r1", 1)
+    with Journal(path) as journal:
+        handler = JournalHandler(journal)
+        logging.getLogger().addHandler(handler)
+        try:
+            journal.warning("epoch 2: half of it is dead")
+        finally:
+            logging.getLogger().removeHandler(handler)
+    (line,) = lines(path)
+    assert (line["kind"], line["level"], line["text"]) == ("log", "WARNING", "epoch 2: half of it is dead")
+    assert line["logger"] == "services.training.journal"

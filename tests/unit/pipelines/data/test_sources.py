@@ -12,7 +12,8 @@ import sklearn.datasets
 from numpy.typing import NDArray
 
 from pipelines.data.loading import load_dataset
-from pipelines.data.sources import Table, read_table
+from pipelines.data.sources import read_table
+from pipelines.data.table import Table
 from pipelines.errors import DataError
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
@@ -155,7 +156,7 @@ GOOD_ROWS = "1,2,x\n3,4,y\n" * 5
         (
             "a,b,target\n1,2,x\n1,two,x\n" + GOOD_ROWS,
             {},
-            "data.features: expected finite numbers in column 'b', came 'two' in row 2",
+            "data.features: expected finite numbers in column 'b', or its name in data.categories, came 'two' in row 2",
         ),
         (
             "a,b,target\n" + GOOD_ROWS + "inf,2,x\n",

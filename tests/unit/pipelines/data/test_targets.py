@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipelines.data.sources import Table
+from pipelines.data.table import Table
 from pipelines.data.targets import encode_target
 from pipelines.errors import DataError
 from pipelines.spec.objective import Task

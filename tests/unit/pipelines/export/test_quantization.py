@@ -38,7 +38,7 @@ LARGEST_SHARE_OF_BYTES = {"int8": 0.6, "bf16": 0.7}
 
 Make = Callable[[onnx.ModelProto, Dataset], onnx.ModelProto]
 VARIANTS: dict[str, Make] = {
-    "int8": lambda graph, data: to_int8(graph, data.train.features),
+    "int8": lambda graph, data: to_int8(graph, data.train.inputs),
     "bf16": lambda graph, _: to_bf16(graph),
 }
 
@@ -90,7 +90,7 @@ def test_a_variant_is_smaller_and_nearly_equal(variant: str, model: Model, row_s
 @pytest.mark.parametrize(("model", "row_shape"), [NETWORKS[2], NETWORKS[5], NETWORKS[8]], ids=str)
 def test_no_row_of_a_batch_changes_the_answer_of_another(model: Model, row_shape: Shape) -> None:
     graph, data = exported(model, row_shape)
-    made = to_int8(graph, data.train.features)
+    made = to_int8(graph, data.train.inputs)
     features = rows(3, *row_shape)
     features[1] *= 1000
     np.testing.assert_allclose(answer(made, features)[0][:1], answer(made, features[:1])[0], atol=1e-6)
@@ -115,7 +115,7 @@ def test_a_linear_model_has_variants_too(variant: str) -> None:
 
 def test_standardisation_and_softmax_stay_fp32() -> None:
     graph, data = exported(*NETWORKS[5])
-    made = to_int8(graph, data.train.features)
+    made = to_int8(graph, data.train.inputs)
     assert operators(made)[-2:] == ["Softmax", "ArgMax"]
     integers = {name for node in made.graph.node if node.op_type == "DequantizeLinear" for name in node.output}
     for node in made.graph.node:
@@ -127,7 +127,7 @@ def test_standardisation_and_softmax_stay_fp32() -> None:
 
 def test_recurrent_arithmetic_stays_fp32() -> None:
     graph, data = exported(*NETWORKS[8])
-    made = to_int8(graph, data.train.features)
+    made = to_int8(graph, data.train.inputs)
     assert operators(made).count("LSTM") == 2
     sources = {name: node for node in made.graph.node for name in node.output}
     for node in (each for each in made.graph.node if each.op_type == "LSTM"):
@@ -146,5 +146,5 @@ def test_bf16_rounds_to_the_nearest() -> None:
 def test_the_programs_logging_stays_as_it_was() -> None:
     graph, data = exported(*NETWORKS[0])
     handlers = list(logging.getLogger().handlers)
-    to_int8(graph, data.train.features)
+    to_int8(graph, data.train.inputs)
     assert logging.getLogger().handlers == handlers

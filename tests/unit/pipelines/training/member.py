@@ -14,8 +14,9 @@ import torch.distributed
 
 from pipelines.models.network import build_network
 from pipelines.spec.training_spec import TrainingSpec
-from pipelines.training.loop import Fitting, Part, fit
+from pipelines.training.loop import Fitting, fit
 from pipelines.training.objective import class_weights
+from pipelines.training.slabs import Part
 from pipelines.training.team import DistributedTeam, Solo, Team
 
 Result = dict[str, np.ndarray]
@@ -37,7 +38,7 @@ def trained(spec: TrainingSpec, rows: Result, team: Team) -> Result:
             report.train.metrics["accuracy"],
             report.validation.metrics["accuracy"],
         )
-        for report in fit(fitting, spec, train, validation, 1.0, team, weights)
+        for report in fit(fitting, spec, train, validation, 1.0, team, class_weights=weights)
     ]
     return {"curve": np.array(curve)} | {name: weight.numpy() for name, weight in fitting.best.weights.items()}
 

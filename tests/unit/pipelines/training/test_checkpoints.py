@@ -11,12 +11,14 @@ import pytest
 import torch
 
 from pipelines.data.loading import load_dataset
-from pipelines.errors import TrainingError
+from pipelines.errors import SupersededError, TrainingError
 from pipelines.models.network import build_network
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
-from pipelines.training.checkpoints import Checkpoints, forget
-from pipelines.training.loop import EpochReport, Fitting, Part, fit
+from pipelines.training import slabs
+from pipelines.training.checkpoints import NONE, Checkpoints, claimed, forget
+from pipelines.training.loop import EpochReport, Fitting, fit
+from pipelines.training.slabs import Part
 from pipelines.training.team import Solo
 from pipelines.training.worker import Job, Trained, make_job, train
 
@@ -88,6 +90,27 @@ def leave_checkpoint(job: Job, epoch: int) -> None:
     raise AssertionError(f"the job has no epoch {epoch}")
 
 
+class LostError(Exception):
+    """The worker is gone."""
+
+
+def leave_checkpoint_within(job: Job, epoch: int, updates: int) -> None:
+    """What a worker that is lost within an epoch leaves behind, after so many updates of it."""
+    network = build_network(job.spec.model, job.train.features.shape[1:], job.num_outputs, job.spec.seed)
+    train_part, validation_part = (
+        Part(torch.from_numpy(rows.features), torch.from_numpy(rows.targets)) for rows in (job.train, job.validation)
+    )
+    fitting, checkpoints = Fitting(network, job.spec), Checkpoints(job.checkpoints)
+
+    def pause() -> None:
+        if (len(fitting.reports), fitting.passed.updates) == (epoch - 1, updates):
+            checkpoints.write(epoch - 1, fitting.state_dict)
+            raise LostError
+
+    with pytest.raises(LostError):
+        list(fit(fitting, job.spec, train_part, validation_part, job.target_deviation, Solo(), pause=pause))
+
+
 def figures(reports: list[EpochReport]) -> list[object]:
     """All of the epochs that does not depend on the clock."""
     return [(report.epoch, report.train, report.validation, report.penalty, report.best) for report in reports]
@@ -106,6 +129,17 @@ def assert_same(came: tuple[list[EpochReport], Trained], expected: tuple[list[Ep
 def test_a_resumed_job_ends_with_the_same_bits(kind: str, lost_after: int, tmp_path: Path) -> None:
     spec = spec_of(**JOBS[kind])
     leave_checkpoint(job_of(spec, tmp_path), lost_after)
+    assert_same(carried_out(job_of(spec, tmp_path)), carried_out(job_of(spec)))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in JOBS if kind != "descent"])  # its epochs have one update
+@pytest.mark.parametrize("lost_at", [(1, 1), (1, 4), (5, 2)])
+def test_a_job_resumed_within_an_epoch_ends_with_the_same_bits(
+    kind: str, lost_at: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slabs, "_SLAB_BYTES", 1)  # a slab a batch
+    spec = spec_of(**JOBS[kind])
+    leave_checkpoint_within(job_of(spec, tmp_path), *lost_at)
     assert_same(carried_out(job_of(spec, tmp_path)), carried_out(job_of(spec)))
 
 
@@ -139,7 +173,7 @@ def test_the_last_epoch_always_has_a_checkpoint(tmp_path: Path) -> None:
 def test_without_a_folder_nothing_is_kept() -> None:
     checkpoints = Checkpoints(None)
     checkpoints.write(1, dict)
-    assert checkpoints.newest() == 0
+    assert checkpoints.newest() == NONE
 
 
 def write(folder: Path, *epochs: int) -> None:
@@ -184,7 +218,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(damage: str, tmp_path:
 
 def test_what_a_killed_writer_left_is_swept_up(tmp_path: Path) -> None:
     (tmp_path / "00000001-77.part").write_bytes(b"half")
-    assert Checkpoints(tmp_path).newest() == 0
+    assert Checkpoints(tmp_path).newest() == NONE
     write(tmp_path, 1)
     assert [file.suffix for file in tmp_path.iterdir()] == [".pt"]
 
@@ -238,3 +272,14 @@ def test_a_worker_that_does_not_see_the_checkpoint_of_the_first_says_so(tmp_path
 
     with pytest.raises(TrainingError, match=r"no whole checkpoint of epoch 3 in .*do all nodes share DRIVETRAIN_HOME"):
         list(train(job_of(spec_of(), tmp_path), Second(), CPU))
+
+
+def test_one_process_at_a_time_works_on_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRIVETRAIN_HOME", str(tmp_path))
+    with claimed("run"):
+        with pytest.raises(SupersededError, match="another process is at work on run run"), claimed("run"):
+            pass
+        with claimed("other"):
+            pass
+    with claimed("run"):
+        pass

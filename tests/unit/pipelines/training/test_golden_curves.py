@@ -13,7 +13,8 @@ import torch
 
 from pipelines.models.network import build_network
 from pipelines.spec_file import build_spec
-from pipelines.training.loop import Fitting, Part, fit
+from pipelines.training.loop import Fitting, fit
+from pipelines.training.slabs import Part
 from pipelines.training.team import Solo
 
 RECORD = Path(__file__).with_name("golden_curves.json")

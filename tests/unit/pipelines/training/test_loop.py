@@ -12,7 +12,8 @@ from pipelines.models.network import build_network
 from pipelines.spec.training import EarlyStopping
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
-from pipelines.training.loop import BestEpoch, EpochReport, Fitting, Part, fit
+from pipelines.training.loop import BestEpoch, EpochReport, Fitting, fit
+from pipelines.training.slabs import Part
 from pipelines.training.team import Solo
 
 

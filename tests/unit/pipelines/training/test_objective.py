@@ -174,3 +174,21 @@ def test_kernels_and_recurrent_matrices_are_weights_and_biases_are_not(
     assert not any("bias" in name or "norm" in name for name in touched)
     squares = sum(p.square().sum().item() for name, p in network.named_parameters() if name in touched)
     assert penalised.item() == pytest.approx(squares / 2)
+
+
+@pytest.mark.parametrize(("l1", "l2"), [(0.0, 0.0), (0.5, 0.0), (0.0, 2.0), (0.5, 2.0)])
+def test_the_gradient_of_a_penalty_is_that_of_its_formula(l1: float, l2: float) -> None:
+    objective = Objective(Loss(), Regularization(l1=l1, l2=l2))
+    added, derived = (nn.Linear(3, 2) for _ in range(2))
+    derived.load_state_dict(added.state_dict())
+    with torch.no_grad():
+        for layer in (added, derived):
+            layer.weight[0, 0] = 0.0  # where |w| has no slope
+    for layer in (added, derived):
+        layer(torch.ones(4, 3)).sum().backward()
+    objective.add_penalty_gradient(objective.penalised(added))
+    penalty = objective.penalty(derived)
+    if penalty.requires_grad:
+        torch.autograd.backward(penalty)
+    for one, other in zip(added.parameters(), derived.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)

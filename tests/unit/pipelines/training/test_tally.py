@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, mean_absolute_error, r2_score
+from sklearn.metrics import accuracy_score, mean_absolute_error, r2_score, root_mean_squared_error
 from torch import Tensor
 
 from pipelines.spec.objective import Task
@@ -34,6 +34,7 @@ def test_regression_in_the_targets_units(deviation: float) -> None:
     truth, predicted = QUANTITIES.numpy() * deviation + 5, PREDICTED[:, 0].numpy() * deviation + 5
     assert measured.metrics == {
         "mae": pytest.approx(mean_absolute_error(truth, predicted), rel=1e-5),
+        "rmse": pytest.approx(root_mean_squared_error(truth, predicted), rel=1e-5),
         "r2": pytest.approx(r2_score(truth, predicted), rel=1e-5),
     }
     assert measured.loss == pytest.approx(LOSSES.mean().item())
@@ -59,7 +60,7 @@ def test_sums_lose_no_small_term() -> None:
 def test_a_target_that_never_varies_has_no_r2() -> None:
     constant = torch.ones(4)
     measured = measure("regression", tally("regression", torch.zeros(4, 1), constant, constant), 1.0)
-    assert measured.metrics == {"mae": 1.0, "r2": 0.0}
+    assert measured.metrics == {"mae": 1.0, "rmse": 1.0, "r2": 0.0}
     assert np.isfinite(measured.loss)
 
 
@@ -68,5 +69,6 @@ def test_a_forecast_is_measured_over_its_steps_and_variables() -> None:
     measured = measure("regression", tally("regression", predicted, wanted, LOSSES), 2.0)
     assert measured.metrics == {
         "mae": pytest.approx(2 * mean_absolute_error(wanted.flatten(), predicted.flatten()), rel=1e-5),
+        "rmse": pytest.approx(2 * root_mean_squared_error(wanted.flatten(), predicted.flatten()), rel=1e-5),
         "r2": pytest.approx(r2_score(wanted.flatten(), predicted.flatten()), rel=1e-5),
     }

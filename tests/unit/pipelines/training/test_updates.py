@@ -17,7 +17,8 @@ from pipelines.spec.optimizer import GradientDescent
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
 from pipelines.training.batches import Batches
-from pipelines.training.loop import EpochReport, Fitting, Part, fit
+from pipelines.training.loop import EpochReport, Fitting, fit
+from pipelines.training.slabs import Part
 from pipelines.training.team import Solo
 from tests.unit.pipelines.training.textbook import (
     ACTIVATIONS,
@@ -115,7 +116,7 @@ def layers_of(network: nn.Module) -> Layers:
 
 def run(spec: TrainingSpec, network: nn.Module, class_weights: tuple[float, ...] | None = None) -> list[EpochReport]:
     part = Part(torch.from_numpy(X), torch.from_numpy(TARGETS[spec.loss.name]))
-    return list(fit(Fitting(network, spec), spec, part, part, 1.0, Solo(), class_weights))
+    return list(fit(Fitting(network, spec), spec, part, part, 1.0, Solo(), class_weights=class_weights))
 
 
 def batches_of(spec: TrainingSpec, epoch: int) -> list[NDArray[Any]]:

@@ -1,6 +1,7 @@
 """What one worker does from job to weights, without Ray."""
 
 import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from pipelines.data.dataset import Dataset
 from pipelines.data.loading import load_dataset
-from pipelines.errors import TrainingError
+from pipelines.errors import NonFiniteError
 from pipelines.models.network import build_network
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
@@ -96,8 +97,39 @@ def test_a_job_and_its_events_can_be_sent() -> None:
 
 
 @pytest.mark.parametrize("rate", [100.0, 30.0])
-def test_divergence_is_an_error_that_names_the_cure(rate: float) -> None:
+def test_divergence_is_an_error_that_names_place_rows_and_cure(rate: float) -> None:
     spec, dataset = prepared(DIABETES, "mse", optimizer={"name": "gd", "learning_rate": rate}, training={"epochs": 200})
-    message = rf"no longer finite in epoch \d+: try a smaller optimizer.learning_rate than {rate:g}"
-    with pytest.raises(TrainingError, match=message):
+    with pytest.raises(NonFiniteError, match=rf"try a smaller optimizer.learning_rate than {rate:g}") as caught:
         run(spec, dataset)
+    assert caught.value.place
+    assert caught.value.rows
+
+
+def test_divergence_is_explained_from_the_last_checkpoint(tmp_path: Path) -> None:
+    spec, dataset = prepared(DIABETES, "mse", optimizer={"name": "gd", "learning_rate": 30.0}, training={"epochs": 200})
+    with pytest.raises(NonFiniteError) as caught:
+        run(spec, dataset)
+    begun = spec.model_copy(update={"training": spec.training.model_copy(update={"epochs": caught.value.epoch - 1})})
+    assert begun.training.epochs > 0
+    list(train(make_job(begun, dataset, tmp_path), Solo(), torch.device("cpu")))
+    with pytest.raises(NonFiniteError) as again:
+        list(train(make_job(spec, dataset, tmp_path), Solo(), torch.device("cpu")))
+    assert again.value.args == caught.value.args
+
+
+def test_every_report_tells_the_gradient_norm_and_a_warning_once() -> None:
+    model = {"family": "mlp", "hidden": [8] * 12, "activation": "sigmoid"}
+    reports, _ = run(*prepared(IRIS, model=model))
+    assert all(report.metrics["gradient_norm"] > 0 for report in reports)
+    assert [kind for report in reports for kind, _ in report.health.warnings] == ["vanishing_gradients"]
+
+
+def test_a_resumed_job_does_not_warn_again(tmp_path: Path) -> None:
+    model = {"family": "mlp", "hidden": [8] * 12, "activation": "sigmoid"}
+    spec, dataset = prepared(IRIS, model=model)
+    longer, _ = prepared(IRIS, model=model, training={"epochs": 8})
+    events = [list(train(make_job(each, dataset, tmp_path), Solo(), torch.device("cpu"))) for each in (spec, longer)]
+    told = [[e.health.warnings for e in each if isinstance(e, EpochReport)] for each in events]
+    assert len(told[1]) == 8
+    assert told[1][:4] == told[0]
+    assert sum(map(bool, told[1])) == 1

@@ -28,6 +28,7 @@ NAMED = model(FEATURES, feature_names=("a", "b", "c"))
 NAMELESS = model(FEATURES)
 IMAGES = model(tensor("image", "UINT8", 1, 2, 2))
 TEXTS = model(tensor("text", "BYTES"))
+BIRDS = model(tensor("weight", "FP32", 1), tensor("island", "BYTES", 1), feature_names=("weight", "island"))
 PAIR = model(tensor("left", "FP32", 2), tensor("right", "INT64"))
 
 

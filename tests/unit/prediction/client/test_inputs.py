@@ -1,5 +1,7 @@
 """Everything a user may have, against everything a model may take."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from services.prediction.client import ModelMetadata
 from services.prediction.client.errors import InvalidDataError
 from services.prediction.client.inputs import Data, as_inputs
-from tests.unit.prediction.client.models import IMAGES, NAMED, NAMELESS, PAIR, TEXTS, model, tensor
+from tests.unit.prediction.client.models import BIRDS, IMAGES, NAMED, NAMELESS, PAIR, TEXTS, model, tensor
 
 SHAPE = "inputs[features].shape: expected [-1, 3], where -1 is any length from 1,"
 ROWS = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
@@ -67,6 +69,24 @@ def test_columns_of_texts_become_rows() -> None:
     words = model(tensor("words", "BYTES", 2), feature_names=("first", "last"))
     frame = pd.DataFrame({"last": ["x", "y"], "first": ["a", "b"]})
     assert as_inputs(frame, words)["words"].tolist() == [[b"a", b"x"], [b"b", b"y"]]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"weight": [4000, None], "island": ["Dream", None]},
+        {"island": ["Dream", float("nan")], "weight": np.array([4000, np.nan])},
+        {"weight": [[4000.0], [np.nan]], "island": [["Dream"], [""]]},
+        [{"weight": 4000, "island": "Dream"}, {"island": None, "weight": None}],
+        pd.DataFrame({"island": ["Dream", None], "weight": [4000, None]}),
+    ],
+    ids=lambda data: type(data).__name__,
+)
+def test_of_a_table_each_column_is_an_input_and_values_may_be_missing(data: Data) -> None:
+    inputs = as_inputs(data, BIRDS)
+    assert list(inputs) == ["weight", "island"]
+    np.testing.assert_array_equal(inputs["weight"], np.array([[4000], [np.nan]], np.float32))
+    assert inputs["island"].tolist() == [[b"Dream"], [b""]]
 
 
 def test_an_input_wins_over_a_feature_of_the_same_name() -> None:
@@ -134,6 +154,31 @@ def test_an_input_wins_over_a_feature_of_the_same_name() -> None:
             PAIR,
             "inputs: expected arrays, as model 'm' has several inputs, came columns by name",
         ),
+        (
+            {"weight": [1]},
+            BIRDS,
+            "columns: expected the columns 'weight', 'island', came without 'island'",
+        ),
+        (
+            {"weight": ["heavy"], "island": ["Dream"]},
+            BIRDS,
+            "inputs[weight]: expected FP32 values, came values of dtype <U5",
+        ),
+        (
+            {"weight": [1], "island": [3]},
+            BIRDS,
+            "inputs[island]: expected str or bytes, came int as element 0",
+        ),
+        (
+            {"weight": [1, 2], "island": ["Dream"]},
+            BIRDS,
+            "inputs: expected the same number of rows in every input, came {'weight': 2, 'island': 1}",
+        ),
+        (
+            {"weight": [[1, 2]], "island": ["Dream"]},
+            BIRDS,
+            "inputs[weight].shape: expected [-1, 1], where -1 is any length from 1, came [1, 2]",
+        ),
         ({"a": [1], "b": [1]}, NAMED, "columns: expected the columns 'a', 'b', 'c', came without 'c'"),
         (
             {"a": [1], "b": [1], "c": [1, 2]},
@@ -156,3 +201,29 @@ def test_what_does_not_fit_is_named(data: Data, described: ModelMetadata, messag
     with pytest.raises(InvalidDataError) as caught:
         as_inputs(data, described)
     assert str(caught.value).startswith(message)
+
+
+ALBUM = replace(model(tensor("pixels", "FP32", 1, 2, 2)), encoded_images={"pixels": "any, made to fit L 2x2"})
+
+
+@pytest.mark.parametrize("data", [[b"a", b"b"], (b"a", b"b"), {"pixels": [b"a", b"b"]}])
+def test_encoded_images_are_a_row_each(data: Data) -> None:
+    assert as_inputs(data, ALBUM)["pixels"].tolist() == [b"a", b"b"]
+
+
+def test_pixels_go_as_they_are_to_a_model_of_images() -> None:
+    assert as_inputs(np.ones((3, 1, 2, 2)), ALBUM)["pixels"].dtype == np.float32
+
+
+def test_a_model_that_takes_no_images_takes_no_bytes() -> None:
+    with pytest.raises(InvalidDataError, match="inputs\\[features\\]: expected FP32 values"):
+        as_inputs([b"a", b"b"], NAMED)
+
+
+SERIES = model(tensor("features", "FP32", -1, 2), feature_names=("tide", "wind"))
+
+
+def test_a_frame_of_steps_is_one_window() -> None:
+    frame = pd.DataFrame({"wind": [7, 8, 9], "tide": [1, 2, 3]})
+    assert as_inputs(frame, SERIES)["features"].tolist() == [[[1, 7], [2, 8], [3, 9]]]
+    assert as_inputs(np.ones((5, 3, 2)), SERIES)["features"].shape == (5, 3, 2)

@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.benchmarks.serving.contestant import SetUpError
-
 _INSTALL_DEADLINE_S = 1800.0
 _TAIL_CHARS = 1500
+
+
+class SetUpError(Exception):
+    """A peer could not be installed on this machine."""
 
 
 def environment(folder: Path, requirements: Path) -> Path:

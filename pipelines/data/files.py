@@ -1,0 +1,165 @@
+"""From an address in a spec to files: local ones, uploaded content, or whatever fsspec opens; to arrays and tables."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.resources import files as package_files
+from io import BytesIO
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.dataset
+from fsspec import AbstractFileSystem
+from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
+from pyarrow.lib import ArrowException
+
+from pipelines.errors import DataError
+from pipelines.home import datasets_folder
+from pipelines.spec.data import BUNDLED_SCHEME, CONTENT_SCHEME
+
+CSV_SUFFIXES = (".csv", ".csv.gz", ".csv.bz2", ".csv.xz", ".csv.zst")
+PARQUET_SUFFIXES = (".parquet", ".pq")
+"""What files in a folder end in; a file that is named may end in anything."""
+
+_PATTERN = "*?["
+_PARQUET_MAGIC = b"PAR1"
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files of one file system, in the order of their names."""
+
+    system: AbstractFileSystem
+    folder: str
+    """What all of them are below."""
+    paths: tuple[str, ...]
+
+
+def find_files(address: str, suffixes: tuple[str, ...]) -> Files:
+    """The file at an address, those that match it as a pattern, or those of these suffixes below it as a folder.
+
+    Hidden files of a folder, and those whose names begin with _, are left out. Raises DataError if there is none.
+    """
+    if address.startswith(CONTENT_SCHEME):
+        return _local_file(datasets_folder() / address.removeprefix(CONTENT_SCHEME), address, "uploaded here")
+    if address.startswith(BUNDLED_SCHEME):
+        folder = Path(str(package_files("pipelines"))) / "recipes" / "data"
+        return _local_file(
+            folder / Path(address.removeprefix(BUNDLED_SCHEME)).name, address, "shipped with the recipes"
+        )
+    system, path = _opened(address)
+    try:
+        return _found(system, path, address, suffixes)
+    except DataError:
+        raise
+    except Exception as error:  # file systems raise whatever their stores answer
+        raise DataError("data.path", f"{address!r} to be readable", str(error)) from error
+
+
+def read_csv(found: Files, texts: Iterable[str]) -> pd.DataFrame:
+    """The rows of all files; columns in `texts` as they are written. Raises DataError."""
+    as_written = frozenset(texts)
+
+    def read(path: str) -> pd.DataFrame:
+        with found.system.open(path, "rb", compression="infer") as file:
+            content = file.read()
+        frame = pd.read_csv(BytesIO(content))
+        if len(frame) and not isinstance(frame.index, pd.RangeIndex):  # pandas took the first column for row names
+            raise ValueError("rows with more values than the header has names")
+        if as_written:  # pandas would take "007" for 7 and "NA" for nothing
+            written = pd.read_csv(BytesIO(content), usecols=as_written.__contains__, dtype=str, na_filter=False)
+            for name in written:
+                frame[name] = written[name]
+        return frame
+
+    frames = [_translated("csv", path, found, read) for path in found.paths]
+    _check_columns(found, [frame.columns for frame in frames])
+    return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+
+
+def read_parquet(found: Files) -> pd.DataFrame:
+    """The rows of all files, with columns from folders named such as year=2024. Raises DataError."""
+
+    def read(_: str) -> pd.DataFrame:
+        dataset = pyarrow.dataset.dataset(
+            list(found.paths),
+            filesystem=found.system,
+            format="parquet",
+            partitioning="hive",
+            partition_base_dir=found.folder,
+        )
+        _check_columns(found, [fragment.physical_schema.names for fragment in dataset.get_fragments()])
+        frame: pd.DataFrame = dataset.to_table().to_pandas()
+        return frame
+
+    return _translated("parquet", found.paths[0], found, read)
+
+
+def read_any_table(found: Files) -> pd.DataFrame:
+    """The rows of all files, Parquet or CSV, which their first bytes tell. Raises DataError."""
+    with found.system.open(found.paths[0], "rb") as file:
+        is_parquet = file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
+    return read_parquet(found) if is_parquet else read_csv(found, ())
+
+
+def listed(names: Iterable[object], limit: int = 12) -> str:
+    """Names for a message, the first of them."""
+    texts = [repr(str(name)) for name in names]
+    return ", ".join(texts[:limit]) + (f" and {len(texts) - limit} more" if len(texts) > limit else "")
+
+
+def _local_file(path: Path, address: str, how: str) -> Files:
+    if not path.is_file():
+        kind = "content" if how == "uploaded here" else "a file"
+        raise DataError("data.path", f"{kind} that has been {how}", f"{address!r}, which has not")
+    return Files(LocalFileSystem(), str(path.parent), (str(path),))
+
+
+def _opened(address: str) -> tuple[AbstractFileSystem, str]:
+    if "://" not in address:
+        return LocalFileSystem(), str(Path(address).absolute())
+    try:
+        system, path = url_to_fs(address)
+    except (ValueError, ImportError, OSError) as error:  # unknown protocol; its package is not installed
+        raise DataError("data.path", "an address that fsspec can open here", f"{address!r} ({error})") from error
+    return system, str(path)
+
+
+def _found(system: AbstractFileSystem, path: str, address: str, suffixes: tuple[str, ...]) -> Files:
+    if system.isfile(path):
+        return Files(system, path.rpartition("/")[0], (path,))
+    if set(_PATTERN) & set(path):
+        start = min(path.index(sign) for sign in _PATTERN if sign in path)
+        folder = path[:start].rpartition("/")[0]
+        matching = sorted(each for each in system.glob(path) if system.isfile(each) and is_data(each[len(folder) :]))
+        if not matching:
+            raise DataError("data.path", "a pattern that files match", f"{address!r}, which none does")
+        return Files(system, folder, tuple(matching))
+    if not system.isdir(path):
+        raise DataError("data.path", "an existing file", f"{address!r}, which is not one")
+    below = sorted(each for each in system.find(path) if is_data(each.removeprefix(path), suffixes))
+    if not below:
+        raise DataError("data.path", f"files ending in {' or '.join(suffixes)} below {address!r}", "none")
+    return Files(system, path.rstrip("/"), tuple(below))
+
+
+def is_data(path: str, suffixes: tuple[str, ...] = ("",)) -> bool:
+    """Whether a file below a folder is one of the data: of these suffixes, and nowhere hidden."""
+    hidden = any(part.startswith((".", "_")) for part in path.split("/"))
+    return not hidden and path.lower().endswith(suffixes)
+
+
+def _translated(kind: str, path: str, found: Files, read: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
+    try:
+        return read(path)
+    except (ValueError, OSError, EOFError, ArrowException, pd.errors.ParserError) as error:
+        which = f"{Path(path).name}: " if len(found.paths) > 1 else ""
+        raise DataError("data.path", f"a readable {kind} file", f"{which}{error}") from error
+
+
+def _check_columns(found: Files, columns: list[Iterable[str]]) -> None:
+    first = list(columns[0])
+    for path, names in zip(found.paths, map(list, columns), strict=True):
+        if set(names) != set(first):
+            came = f"{listed(names)} in {Path(path).name!r}"
+            raise DataError("data.path", f"the columns {listed(first)} in every file", came)

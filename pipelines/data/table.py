@@ -1,0 +1,30 @@
+"""What every source gives: rows that were checked, before anything is fitted on them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows as their source has them, checked to be finite numbers; of columns, numbers may be missing."""
+
+    features: NDArray[np.float32]
+    """(N, *row); (N, 0) where the rows are `columns`."""
+    target: NDArray[Any]
+    """(N,): texts, whole numbers or quantities."""
+    feature_names: tuple[str, ...]
+    """Columns by name; empty where the source has none."""
+    target_name: str
+    class_names: tuple[str, ...]
+    """Names of the classes 0, 1, … where the source gives them."""
+    origin: str
+    """What the rows were read from."""
+    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """(N, 1) each, by name, in order: float32 with NaN for a missing number, or objects of type str with the empty one
+    for a missing category. Empty where all are plain numbers."""
+    are_pictures: bool = False
+    """Whether the rows are pictures, (channels, height, width) from 0 to 255."""

@@ -1,0 +1,59 @@
+"""`drivetrain resume` of what was trained here: interrupted or killed at any moment, it ends as if nothing had been."""
+
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from safetensors.numpy import load_file
+
+from tests.integration.cli.commands import drivetrain, processes_of, running
+from tests.integration.pipelines.jobs import eventually
+
+EPOCHS = 1000
+SPEC = ("digits-mlp", "--set", f"training.epochs={EPOCHS}", "--set", "training.early_stopping=null")
+
+pytestmark = pytest.mark.slow
+
+
+def client_of(home: Path) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+
+
+def weights(home: Path, model: str) -> Mapping[str, bytes]:
+    client = client_of(home)
+    source = client.get_model_version_download_uri(model, "1")
+    folder = Path(client.get_logged_model(source.rpartition("/")[2]).artifact_location.removeprefix("file://"))
+    return {name: array.tobytes() for name, array in load_file(folder / "weights.safetensors").items()}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("undisturbed")
+    finished = drivetrain("train", *SPEC, home=home)
+    assert finished.returncode == 0, finished.stderr
+    return home
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_job_that_was_cut_off_goes_on_in_its_run_to_the_same_weights(
+    number: signal.Signals, undisturbed: Path, tmp_path: Path
+) -> None:
+    with running("train", *SPEC, home=tmp_path) as job:
+        eventually(lambda: any(tmp_path.glob("checkpoints/*/*/*.pt")), within_s=90)
+        (run_id,) = (folder.name for folder in (tmp_path / "checkpoints").iterdir())
+        job.popen.send_signal(number)
+        job.popen.wait(60)
+        assert f"drivetrain resume {run_id}" in job.printed() or number == signal.SIGKILL
+    eventually(lambda: not processes_of(tmp_path), within_s=60)
+
+    resumed = drivetrain("resume", run_id[:8], home=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    client = client_of(tmp_path)
+    assert client.get_run(run_id).info.status == "FINISHED"
+    assert [entry.step for entry in client.get_metric_history(run_id, "train_loss")] == list(range(1, EPOCHS + 1))
+    assert weights(tmp_path, "digits-mlp") == weights(undisturbed, "digits-mlp")
+
+    again = drivetrain("resume", run_id, home=tmp_path)
+    assert (again.returncode, "has finished already" in again.stderr) == (1, True)
