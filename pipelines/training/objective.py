@@ -101,7 +101,7 @@ def class_weights(loss: Loss, labels: Sequence[str], rows: Sequence[int]) -> tup
     if asked is None:
         return None
     if asked == "balanced":
-        return tuple(sum(rows) / (len(rows) * count) for count in rows)
+        return tuple(sum(rows) / (len(rows) * max(count, 1)) for count in rows)  # no rows, no matter
     for label in asked:
         if label not in labels:
             raise DataError("loss.class_weights", f"labels among {', '.join(labels)}", repr(label))
