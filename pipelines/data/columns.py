@@ -12,6 +12,7 @@ from pipelines.data.table import Table
 from pipelines.errors import DataError
 from pipelines.spec.data import TableSource
 
+
 def read_columns(source: TableSource, frame: pd.DataFrame) -> Table:
     """The target and the features that the spec names. Raises DataError, naming column and row."""
     names = _feature_names(source, frame)

@@ -55,7 +55,7 @@ class Dataset:
     origin: str
     digest: str
     """Of all rows and their targets; equal data gives equal digests."""
-    encoding: Encoding = Encoding()
+    encoding: Encoding = field(default_factory=Encoding)
     """From columns to features, fitted on the training rows."""
     are_pictures: bool = False
     """Whether rows are pictures, (channels, height, width) from 0 to 255, that were made to fit."""

@@ -1,4 +1,4 @@
-"""How columns of numbers and names become the network's features: fitted on training rows, exported inside the model."""
+"""How columns of numbers and names become features: fitted on training rows, exported inside the model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

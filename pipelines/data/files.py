@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.resources import files as package_files
+from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
@@ -43,7 +44,9 @@ def find_files(address: str, suffixes: tuple[str, ...]) -> Files:
         return _local_file(datasets_folder() / address.removeprefix(CONTENT_SCHEME), address, "uploaded here")
     if address.startswith(BUNDLED_SCHEME):
         folder = Path(str(package_files("pipelines"))) / "recipes" / "data"
-        return _local_file(folder / Path(address.removeprefix(BUNDLED_SCHEME)).name, address, "shipped with the recipes")
+        return _local_file(
+            folder / Path(address.removeprefix(BUNDLED_SCHEME)).name, address, "shipped with the recipes"
+        )
     system, path = _opened(address)
     try:
         return _found(system, path, address, suffixes)
@@ -55,13 +58,18 @@ def find_files(address: str, suffixes: tuple[str, ...]) -> Files:
 
 def read_csv(found: Files, texts: Iterable[str]) -> pd.DataFrame:
     """The rows of all files; columns in `texts` as they are written. Raises DataError."""
-    as_written = dict.fromkeys(texts, str)
+    as_written = frozenset(texts)
 
     def read(path: str) -> pd.DataFrame:
         with found.system.open(path, "rb", compression="infer") as file:
-            frame = pd.read_csv(file, converters=as_written)
+            content = file.read()
+        frame = pd.read_csv(BytesIO(content))
         if len(frame) and not isinstance(frame.index, pd.RangeIndex):  # pandas took the first column for row names
             raise ValueError("rows with more values than the header has names")
+        if as_written:  # pandas would take "007" for 7 and "NA" for nothing
+            written = pd.read_csv(BytesIO(content), usecols=as_written.__contains__, dtype=str, na_filter=False)
+            for name in written:
+                frame[name] = written[name]
         return frame
 
     frames = [_translated("csv", path, found, read) for path in found.paths]
@@ -121,20 +129,22 @@ def _found(system: AbstractFileSystem, path: str, address: str, suffixes: tuple[
     if system.isfile(path):
         return Files(system, path.rpartition("/")[0], (path,))
     if set(_PATTERN) & set(path):
-        matching = sorted(each for each in system.glob(path) if system.isfile(each))
+        start = min(path.index(sign) for sign in _PATTERN if sign in path)
+        folder = path[:start].rpartition("/")[0]
+        matching = sorted(each for each in system.glob(path) if system.isfile(each) and is_data(each[len(folder) :]))
         if not matching:
             raise DataError("data.path", "a pattern that files match", f"{address!r}, which none does")
-        start = min(path.index(sign) for sign in _PATTERN if sign in path)
-        return Files(system, path[:start].rpartition("/")[0], tuple(matching))
+        return Files(system, folder, tuple(matching))
     if not system.isdir(path):
         raise DataError("data.path", "an existing file", f"{address!r}, which is not one")
-    below = sorted(each for each in system.find(path) if _is_data(each.removeprefix(path), suffixes))
+    below = sorted(each for each in system.find(path) if is_data(each.removeprefix(path), suffixes))
     if not below:
         raise DataError("data.path", f"files ending in {' or '.join(suffixes)} below {address!r}", "none")
     return Files(system, path.rstrip("/"), tuple(below))
 
 
-def _is_data(path: str, suffixes: tuple[str, ...]) -> bool:
+def is_data(path: str, suffixes: tuple[str, ...] = ("",)) -> bool:
+    """Whether a file below a folder is one of the data: of these suffixes, and nowhere hidden."""
     hidden = any(part.startswith((".", "_")) for part in path.split("/"))
     return not hidden and path.lower().endswith(suffixes)
 

@@ -70,9 +70,7 @@ def _encoding(source: Data, table: Table, train: Indices) -> Encoding:
     return Encoding.fit(training, impute=source.missing == "impute")
 
 
-def _rows(
-    table: Table, features: NDArray[np.float32], targets: Targets, encoding: Encoding, chosen: Indices
-) -> Rows:
+def _rows(table: Table, features: NDArray[np.float32], targets: Targets, encoding: Encoding, chosen: Indices) -> Rows:
     if not encoding.columns:
         return Rows(features[chosen], targets.values[chosen])
     columns = {name: values[chosen] for name, values in table.columns.items()}

@@ -12,7 +12,7 @@ from fsspec.implementations.zip import ZipFileSystem
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipelines.data.files import Files, find_files
+from pipelines.data.files import Files, find_files, is_data
 from pipelines.data.table import Table
 from pipelines.errors import DataError
 from pipelines.registry.images import EIGHT_BIT_MODES, FORMATS, fit_image
@@ -49,7 +49,7 @@ def _unpacked(found: Files) -> Files:
     except (BadZipFile, OSError, ValueError) as error:
         came = f"{found.paths[0]!r} ({error})"
         raise DataError("data.path", "a folder, or a zip archive, with a folder for each class", came) from error
-    shown = [path for path in paths if path.lower().endswith(SUFFIXES) and not path.startswith(("__", "."))]
+    shown = [path for path in paths if is_data(path, SUFFIXES)]
     tops = {path.partition("/")[0] for path in shown}
     is_wrapped = len(tops) == 1 and all(path.count("/") > 1 for path in shown)
     return Files(archive, tops.pop() if is_wrapped else "", tuple(shown))

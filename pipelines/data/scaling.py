@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+
 @dataclass(frozen=True)
 class Scaling:
     """z = (x - mean) / deviation, in float32; both broadcast against a row."""

@@ -1,6 +1,7 @@
 """Columns of numbers and names as inputs of the graph: what `pipelines.data.encoding` does, in ONNX's own operators."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import onnx
@@ -65,7 +66,7 @@ class _Steps:
         is_each = self._add("Equal", [found, self._constant(positions, "positions")], "is_each")
         yield self._add("Cast", [is_each], "features", to=TensorProto.FLOAT)
 
-    def _add(self, operator: str, inputs: list[str], output: str, **attributes: object) -> str:
+    def _add(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:  # noqa: ANN401 - of any kind that ONNX knows
         name = f"{self._prefix}{output}"
         self.nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
         return name

@@ -76,16 +76,8 @@ def _recurrent_layer(
 
 
 @_recurrent_layer.register_fake
-def _(
-    x: Tensor,
-    lengths: Tensor | None,
-    w: Tensor,
-    r: Tensor,
-    b: Tensor,
-    mode: str,
-    hidden_size: int,
-    bidirectional: bool,
-) -> tuple[Tensor, Tensor]:
+def _(x: Tensor, *others: Any) -> tuple[Tensor, Tensor]:  # noqa: ANN401 - as the operator has them
+    *_, hidden_size, bidirectional = others
     width = hidden_size * (2 if bidirectional else 1)
     return x.new_empty(x.shape[0], x.shape[1], width), x.new_empty(x.shape[0], width)
 
@@ -101,7 +93,7 @@ def _to_onnx(
     bidirectional: bool,
 ) -> tuple[FLOAT, FLOAT]:
     x_TBF = op.Transpose(x, perm=[1, 0, 2])
-    steps = None if lengths is None else op.Cast(lengths, to=_INT32)
+    steps: Any = None if lengths is None else op.Cast(lengths, to=_INT32)
     options: dict[str, Any] = {"hidden_size": hidden_size, "direction": "bidirectional" if bidirectional else "forward"}
     match mode:
         case "LSTM":

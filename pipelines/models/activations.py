@@ -19,21 +19,21 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {
 _SLOPE = 0.01
 """Of leaky_relu below 0, torch's own default."""
 
-_KAIMING: frozenset[Activation | None] = frozenset(("relu", "leaky_relu", "gelu", "silu"))
+_XAVIER_GAINS: dict[Activation | None, float] = {None: 1.0, "sigmoid": 1.0, "tanh": 5 / 3}
 
 
 def initialise(layer: nn.Linear | nn.Conv1d | nn.Conv2d, activation: Activation | None) -> None:
     """Draw first weights that fit the activation, uniformly within ±a; biases 0.
 
-    Kaiming (He et al., 2015), a = √(6 / ((1 + slope²) fan_in)), before relu and its kin, of which gelu and silu count as
-    relu; else Xavier (Glorot and Bengio, 2010), a = gain · √(6 / (fan_in + fan_out)). `activation` is the one that
-    follows the layer; None where the layer puts out the network's result.
+    Kaiming (He et al., 2015), a = √(6 / ((1 + slope²) fan_in)), before relu and its kin (gelu and silu count as relu);
+    else Xavier (Glorot and Bengio, 2010), a = gain · √(6 / (fan_in + fan_out)). `activation` is the one that follows
+    the layer; None where the layer puts out the network's result.
     """
-    if activation in _KAIMING:
+    if activation in _XAVIER_GAINS:
+        nn.init.xavier_uniform_(layer.weight, gain=_XAVIER_GAINS[activation])
+    else:
         slope = _SLOPE if activation == "leaky_relu" else 0.0
         nn.init.kaiming_uniform_(layer.weight, a=slope, nonlinearity="leaky_relu")
-    else:
-        nn.init.xavier_uniform_(layer.weight, gain=nn.init.calculate_gain(activation or "linear"))
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
 

@@ -62,8 +62,7 @@ class ConvolutionBlock(nn.Module):
             if block.stride > 1 or channels_in != block.channels:
                 self.shortcut = ConvolutionLayer(dims, channels, 1, block.stride, model)
         self.size = block.pool
-        # Series may be shorter than the window: what is left over at their end is a window of its own.
-        pooling = nn.MaxPool1d(block.pool, ceil_mode=True) if dims == 1 else nn.MaxPool2d(block.pool)
+        pooling = SeriesPooling(block.pool) if dims == 1 else nn.MaxPool2d(block.pool)
         self.pool = nn.Sequential(*([pooling] if block.pool > 1 else []))
         self.dropout = nn.Sequential(*dropped(model.dropout))
 
@@ -79,6 +78,20 @@ class ConvolutionBlock(nn.Module):
             after_B = None if after_B is None else (after_B + self.size - 1) // self.size
             y = padded(y, after_B)  # an infinity would be NaN in the gradient of some activations
         return cast("Tensor", self.dropout(y)), after_B
+
+
+class SeriesPooling(nn.MaxPool2d):
+    """Max pooling over time, (B, C, T) → (B, C, T / size rounded up): what is left over at the end is a window too.
+
+    It is pooling of images one high, as torch exports `MaxPool1d` for a single length only.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__((1, size), ceil_mode=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool."""
+        return cast("Tensor", super().forward(x.unsqueeze(2))).squeeze(2)
 
 
 class GlobalPooling(nn.Module):

@@ -55,5 +55,5 @@ def takes_any_length(network: nn.Module) -> bool:
 
 
 def example_steps(network: nn.Module) -> int:
-    """So many steps that no size inside the network is 1, which could be taken for fixed; 0 where the length is fixed."""
+    """So many steps that no size inside the network is 1, which would be taken for fixed; 0 if the length is fixed."""
     return int(getattr(network, "example_steps", 0))

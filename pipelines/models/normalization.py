@@ -3,7 +3,6 @@
 import torch
 import torch.distributed
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 
 from pipelines.spec.model import Norm
@@ -67,7 +66,7 @@ class BatchNorm(nn.Module):
             self.running_mean.lerp_(mean, MOMENTUM)
             self.running_var.lerp_(unbiased, MOMENTUM)
         scale = self.weight * torch.rsqrt(variance + EPSILON)
-        return centred * scale.view(shape) + self.bias.view(shape)
+        return torch.addcmul(self.bias.view(shape), centred, scale.view(shape))
 
 
 def _several_workers() -> bool:
@@ -78,7 +77,7 @@ def _total(sums: Tensor) -> Tensor:
     """The sum over all workers, through which gradients flow back."""
     if not _several_workers():
         return sums
-    total: Tensor = _AllReduce.apply(sums)
+    total: Tensor = _AllReduce.apply(sums)  # type: ignore[no-untyped-call] # torch leaves it unannotated
     return total
 
 
@@ -86,11 +85,11 @@ class _AllReduce(torch.autograd.Function):
     """Each worker's loss depends on every worker's sums, so the gradient is the sum over the workers as well."""
 
     @staticmethod
-    def forward(_: FunctionCtx, sums: Tensor) -> Tensor:
+    def forward(_: object, sums: Tensor) -> Tensor:
         return _reduced(sums)
 
     @staticmethod
-    def backward(_: FunctionCtx, gradient: Tensor) -> Tensor:
+    def backward(_: object, gradient: Tensor) -> Tensor:
         return _reduced(gradient)
 
 

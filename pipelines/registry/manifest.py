@@ -42,7 +42,8 @@ class Image(_Frozen):
 
     white: float = Field(gt=0, description="Value of a channel at its brightest; black is 0.")
     fit: Literal["stretch"] | None = Field(
-        default=None, description="Whether pictures of other sizes and colours are made to fit, as they were in training."
+        default=None,
+        description="Whether pictures of other sizes and colours are made to fit, as they were in training.",
     )
 
 

@@ -228,8 +228,8 @@ class SeriesSource(FileSource):
     horizon: int = Field(default=1, ge=1, le=10_000)
     """Steps to forecast."""
     season: int = Field(default=1, ge=1, le=100_000)
-    """Steps after which the series is alike, such as 12 for months. Forecasts are compared with repeating the last season;
-    1 repeats the last value."""
+    """Steps after which the series is alike, such as 12 for months. Forecasts are compared with repeating the last
+    season; 1 repeats the last value."""
     irregular: bool = False
     """Take the steps for equal although the times are not, such as days of trade."""
 

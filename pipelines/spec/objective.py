@@ -50,7 +50,7 @@ class MeanAbsoluteError(Section):
 
 
 class Huber(Section):
-    """Regression (Huber, 1964): e²/2 for errors up to δ, δ(|e| - δ/2) beyond; e in standard deviations of the target."""
+    """Regression (Huber, 1964): e²/2 up to δ, δ(|e| - δ/2) beyond, with e in standard deviations of the target."""
 
     name: Literal["huber"]
     """Kind of loss."""

@@ -22,7 +22,7 @@ class Training(Section):
     epochs: int = Field(default=20, ge=1, le=1_000_000)
     """Passes over the training rows, at most."""
     batch_size: int = Field(default=32, ge=1, le=1_000_000)
-    """Rows an update, over all workers together: more workers take smaller shares, and the learning rate stays right."""
+    """Rows an update, over all workers together: with more of them each takes fewer; the learning rate stays."""
     early_stopping: EarlyStopping | None = None
     """Off by default. The weights of the epoch with the lowest validation loss are kept either way."""
     retries: int = Field(default=3, ge=0, le=100)
@@ -40,5 +40,5 @@ class Compute(Section):
     """GPUs a worker; 0 trains on the CPU, a fraction shares one."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """What layers multiply in; auto takes bf16 for larger convolutions on hardware that has it. Weights stay fp32."""
-    compile: Literal["auto", "on", "off"] = "auto"
-    """Whether the network is compiled, which takes about half a minute; auto does it for very long jobs only."""
+    compile: bool = False
+    """Whether the network is compiled (torch.compile), which takes up to a minute and seldom pays: measure it."""

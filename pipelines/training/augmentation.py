@@ -21,13 +21,18 @@ class Augmented(nn.Module):
 
     def forward(self, images_BCHW: Tensor) -> Any:  # noqa: ANN401 - whatever the network gives
         """(B, C, H, W) → what the network makes of it."""
-        seen = functional.grid_sample(images_BCHW, self._views(images_BCHW), align_corners=False) if self.training else images_BCHW
+        seen = (
+            functional.grid_sample(images_BCHW, self._views(images_BCHW), align_corners=False)
+            if self.training
+            else images_BCHW
+        )
         return self.network(seen)
 
     def _views(self, images_BCHW: Tensor) -> Tensor:
         """Where in its image each value is taken from, (B, H, W, 2) in [-1, 1]; outside is 0, the mean if standardised.
 
-        An affine map a row (Jaderberg et al., 2015): x = s·m·x' + t with m = ±1, 1 - crop ≤ s ≤ 1, |t| ≤ 1 - s + 2·shift.
+        An affine map a row (Jaderberg et al., 2015): x = s·m·x' + t, with m = ±1, 1 - crop ≤ s ≤ 1 and
+        |t| ≤ 1 - s + 2·shift.
         """
         num_rows, _, height, width = images_BCHW.shape
         scale = 1 - self.settings.crop * torch.rand(num_rows, 1)

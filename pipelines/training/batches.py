@@ -33,12 +33,12 @@ class Batches:
     def stochastic(self, seed: int, epoch: int) -> Iterator[Update]:
         """An update a batch, in an order drawn from the seed and the epoch."""
         generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-        for batch in torch.randperm(self.num_rows, generator=generator).split(self.batch_size):
+        for batch in torch.split(torch.randperm(self.num_rows, generator=generator), self.batch_size):
             yield Update([self._share(batch)], len(batch))
 
     def full(self) -> Iterator[Update]:
         """One update from all rows, in chunks that keep memory flat."""
-        batches = torch.arange(self.num_rows).split(self.batch_size)
+        batches = torch.split(torch.arange(self.num_rows), self.batch_size)
         yield Update([self._share(batch) for batch in batches], self.num_rows)
 
     def _share(self, batch: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Checkpoints of a job, from which a lost one goes on: written whole or not at all, and checked when read.
 
-A file is named after the number of epochs that are over and the SHA-256 of its content; its state may be from within the
-next epoch. Reading runs no code that a file might hold.
+A file is named after the number of epochs that are over and the SHA-256 of its content; its state may be from within
+the next epoch. Reading runs no code that a file might hold.
 """
 
 import fcntl
@@ -60,7 +60,7 @@ class Checkpoints:
         return NONE
 
     def read(self, epoch: int) -> State:
-        """The state after an epoch, or from within the next. FileNotFoundError if there is no such checkpoint or it is not whole."""
+        """The state after an epoch, or from within the next. FileNotFoundError if no whole checkpoint has it."""
         content = self._content(epoch)
         if content is None:
             raise FileNotFoundError(f"no whole checkpoint of epoch {epoch} in {self._folder}")

@@ -76,7 +76,7 @@ _ACTIVATIONS: dict[type[nn.Module], Activation] = {
 
 
 class Backpropagation:
-    """For layers z = Wx + b, h = activation(z): δ = ∂J/∂z, ∂J/∂W = δᵀx, ∂J/∂b = Σ δ, ∂J/∂x = δW (Rumelhart et al., 1986).
+    """Of layers z = Wx + b, h = activation(z), with δ = ∂J/∂z: ∂J/∂W = δᵀx, ∂J/∂b = Σ δ, ∂J/∂x = δW (Rumelhart, 1986).
 
     The loss's own derivative is autograd's, so that a loss has one definition.
     """

@@ -160,6 +160,7 @@ def fit(
     validation: Part,
     target_deviation: float,
     team: Team,
+    *,
     class_weights: Sequence[float] | None = None,
     pause: Callable[[], None] = lambda: None,
 ) -> Iterator[EpochReport]:

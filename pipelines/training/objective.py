@@ -57,7 +57,7 @@ class Objective:
         return [parameter for parameter in network.parameters() if parameter.dim() > 1]
 
     def add_penalty_gradient(self, penalised: Iterable[nn.Parameter]) -> None:
-        """Add λ₁ sign(w) + λ₂w to the gradients of weights: what a backward pass through `penalty` adds, without one."""
+        """Add λ₁ sign(w) + λ₂w to the gradients of weights: what a backward pass through `penalty` would add."""
         with torch.no_grad():
             for weight in penalised:
                 if weight.grad is None:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from pipelines.spec.optimizer import Adagrad, Adam, AdamW, GradientDescent, Optimizer, RmsProp, Sgd
+from pipelines.training.lean_adam import LeanAdam
 
 
 def build_optimizer(optimizer: Optimizer, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -31,21 +32,22 @@ def build_optimizer(optimizer: Optimizer, parameters: Iterable[nn.Parameter]) ->
                 parameters, lr=optimizer.learning_rate, alpha=optimizer.decay, eps=optimizer.epsilon
             )
         case Adam():
-            return torch.optim.Adam(
+            return LeanAdam(
                 parameters, lr=optimizer.learning_rate, betas=optimizer.betas, eps=optimizer.epsilon, fused=True
             )
         case AdamW():
-            return torch.optim.AdamW(
+            return LeanAdam(
                 _decayed_apart(parameters, optimizer.weight_decay),
                 lr=optimizer.learning_rate,
                 betas=optimizer.betas,
                 eps=optimizer.epsilon,
+                decoupled_weight_decay=True,
                 fused=True,
             )
 
 
 def clip(optimizer: Optimizer, network: nn.Module) -> None:
-    """Shorten the gradient g over all weights to `clip_norm` c where it is longer: g ← g · min(1, c / (‖g‖₂ + 1e-6))."""
+    """Shorten the gradient g of all parameters to `clip_norm` c where longer: g ← g · min(1, c / (‖g‖₂ + 1e-6))."""
     if optimizer.clip_norm is not None:
         nn.utils.clip_grad_norm_(network.parameters(), optimizer.clip_norm)
 

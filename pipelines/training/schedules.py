@@ -22,13 +22,9 @@ class LearningRate:
     def __init__(self, spec: TrainingSpec, optimizer: torch.optim.Optimizer) -> None:
         self._schedule, self._epochs, self._optimizer = spec.schedule, spec.training.epochs, optimizer
         self._full = spec.optimizer.learning_rate
+        self._stays = isinstance(spec.schedule, Constant) and not spec.schedule.warmup_epochs
         self._falls = self._waited = 0
         self._best = math.inf
-
-    @property
-    def stays(self) -> bool:
-        """Whether every update has the rate that the optimizer began with."""
-        return isinstance(self._schedule, Constant) and not self._schedule.warmup_epochs
 
     def at(self, epoch: int, update: int, updates: int) -> float:
         """The rate of update number `update`, from 0, of the `updates` in epoch number `epoch`, from 1."""
@@ -40,7 +36,7 @@ class LearningRate:
 
     def before_update(self, epoch: int, update: int, updates: int) -> None:
         """To be called before each update, numbered as for `at`."""
-        if self.stays:
+        if self._stays:
             return
         rate = self.at(epoch, update, updates)
         for group in self._optimizer.param_groups:

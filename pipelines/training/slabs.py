@@ -71,9 +71,9 @@ def slabs(part: Part, updates: Iterable[Update]) -> Iterator[Slab]:
 def _gathered(part: Part, waiting: list[tuple[Tensor, int, bool]]) -> Slab:
     order = torch.cat([rows for rows, _, _ in waiting])
     sizes = [len(rows) for rows, _, _ in waiting]
-    inputs = zip(*(each.split(sizes) for each in part.inputs(order)), strict=True)
+    inputs = zip(*(torch.split(each, sizes) for each in part.inputs(order)), strict=True)
     targets = part.targets[order.to(part.targets.device, non_blocking=True)]
-    pieces = zip(inputs, targets.split(sizes), waiting, strict=True)
+    pieces = zip(inputs, torch.split(targets, sizes), waiting, strict=True)
     return Slab([Chunk(x, y, num_rows, last) for x, y, (_, num_rows, last) in pieces], targets)
 
 

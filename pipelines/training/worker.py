@@ -14,7 +14,7 @@ from pipelines.data.dataset import Dataset, Rows
 from pipelines.errors import TrainingError
 from pipelines.models.network import network_of
 from pipelines.spec.training_spec import TrainingSpec
-from pipelines.training.acceleration import num_threads
+from pipelines.training.acceleration import keep_freed_memory, num_threads
 from pipelines.training.checkpoints import NONE, Checkpoints
 from pipelines.training.diagnosis import Suspect, explain, is_sound
 from pipelines.training.health import Probe
@@ -77,6 +77,7 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[EpochReport | 
     Goes on after the last checkpoint; the reports of the epochs until then come first. NonFiniteError if the loss
     diverges.
     """
+    keep_freed_memory()
     rows = _Rows(resident(job.train, device), resident(job.validation, device))
     checkpoints = Checkpoints(job.checkpoints)
     fitting = _resumed(job, checkpoints, team, device)
@@ -120,7 +121,9 @@ class _Rows:
 def _epochs(
     job: Job, fitting: Fitting, rows: _Rows, team: Team, pause: Callable[[], None] = lambda: None
 ) -> Iterator[EpochReport]:
-    return fit(fitting, job.spec, rows.train, rows.validation, job.target_deviation, team, job.class_weights, pause)
+    parts = rows.train, rows.validation
+    weights = job.class_weights
+    return fit(fitting, job.spec, *parts, job.target_deviation, team, class_weights=weights, pause=pause)
 
 
 def _objective(job: Job, device: torch.device) -> Objective:

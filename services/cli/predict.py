@@ -49,7 +49,7 @@ def predict(
 
 
 def read_answer(answer: "Prediction") -> list[dict[str, object]]:
-    """One entry a row: the quantity, the steps of a forecast, or the likeliest label with its probability and all of them."""
+    """One entry a row: the quantity, the steps of a forecast, or the likeliest label with all probabilities."""
     labels = answer.class_labels
     if not labels:
         predicted = answer.outputs["prediction"]

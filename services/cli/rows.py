@@ -88,7 +88,9 @@ def _records(content: bytes, suffix: str, names: Sequence[str]) -> list[Mapping[
         return _csv_records(content)
     rows = _json_rows(content)
     if not all(isinstance(row, dict) or (isinstance(row, list) and len(row) == len(names)) for row in rows):
-        raise InputError(f"ROWS: expected objects by feature name, or lists of {len(names)} values, came something else")
+        raise InputError(
+            f"ROWS: expected objects by feature name, or lists of {len(names)} values, came something else"
+        )
     return [row if isinstance(row, dict) else dict(zip(names, row, strict=True)) for row in rows]
 
 

@@ -67,7 +67,9 @@ class _Header:
     """What stands between them."""
 
     def contents(self, payload: bytes, shift: int) -> list[Content] | None:
-        """The values of each input; None if what stands between them is not as expected."""
+        """The values of each input; None if what stands between them, or behind the last, is not as expected."""
+        if self.values[-1][1] + shift != len(payload):
+            return None
         for start, tag in self.tags:
             if not payload.startswith(tag, start + shift):
                 return None

@@ -66,8 +66,18 @@ def test_ray_stays_at_the_edge_of_the_pipeline() -> None:
 
 
 def test_the_loop_names_no_framework_but_torch() -> None:
-    modules = ("acceleration", "augmentation", "batches", "checkpoints", "diagnosis", "gradients", "health", "loop")
-    for module in (*modules, "objective", "optimizers", "schedules", "slabs", "tally", "team"):
+    modules = (
+        "acceleration",
+        "augmentation",
+        "batches",
+        "checkpoints",
+        "diagnosis",
+        "gradients",
+        "health",
+        "lean_adam",
+    )
+    modules += ("loop", "objective", "optimizers", "schedules", "slabs", "tally", "team")
+    for module in modules:
         path = ROOT / f"pipelines/training/{module}.py"
         foreign = roots(path) - sys.stdlib_module_names - {"pipelines"}
         assert foreign <= {"torch"}, name_of(path)

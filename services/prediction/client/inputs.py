@@ -78,7 +78,7 @@ def _columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def _from_columns(columns: Mapping[str, object], model: ModelMetadata) -> dict[str, object]:
-    """From columns by feature name: one input `(rows, features)`, of a series `(1, steps, columns)`; or an input a column."""
+    """From columns by feature name: one input `(rows, features)`, one window of a series, or an input a column."""
     if model.by_column:
         _check_names("columns", "column", model.feature_names, columns)
         return {tensor.name: _column(columns[tensor.name], tensor) for tensor in model.inputs}
@@ -125,9 +125,9 @@ def _check_names(field: str, kind: str, expected: Collection[str], came: Collect
 
 def _array(values: object, tensor: TensorMetadata, model: ModelMetadata) -> Array:
     """As the input wants it; or encoded images, bytes, a row each, for an input that takes those."""
-    if tensor.name in model.encoded_images and isinstance(values, list | tuple) and values:
-        if all(isinstance(value, bytes) for value in values):
-            return to_array(values, "BYTES", f"inputs[{tensor.name}]")
+    is_encoded = isinstance(values, list | tuple) and values and all(isinstance(value, bytes) for value in values)
+    if is_encoded and tensor.name in model.encoded_images:
+        return to_array(values, "BYTES", f"inputs[{tensor.name}]")
     return _checked(values, tensor)
 
 

@@ -64,7 +64,9 @@ class Ask:
             request.parameters["priority"].uint64_param = _checked_priority(self.priority)
         datatypes = {tensor.name: tensor.datatype for tensor in model.inputs}
         for name, array in as_inputs(self.data, model).items():
-            request.inputs.add(name=name, datatype="BYTES" if array.dtype.kind == "O" else datatypes[name], shape=array.shape)
+            request.inputs.add(
+                name=name, datatype="BYTES" if array.dtype.kind == "O" else datatypes[name], shape=array.shape
+            )
             request.raw_input_contents.append(to_raw(array))
         known = [tensor.name for tensor in model.outputs]
         for name in self.outputs or ():

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cli.tables import print_table
-from tests.benchmarks.footprint.starting import Start, await_health, cold_start, ended
 from tests.benchmarks.environments import environment, site_packages
+from tests.benchmarks.footprint.starting import Start, await_health, cold_start, ended
 from tests.benchmarks.serving.models import MODELS, Model, provide
 from tests.benchmarks.verdicts import Verdict, verdict_table
 from tests.integration.pipelines.ports import free_port

@@ -69,5 +69,3 @@ def write_json(file: Path, plan: Plan, measurements: Sequence[Measurement], fail
 def _flat(measurement: Measurement) -> dict[str, object]:
     checks = {"checked": measurement.checked, "problems": list(measurement.problems)}
     return measurement.key._asdict() | {"repetition": measurement.repetition} | asdict(measurement.load) | checks
-
-

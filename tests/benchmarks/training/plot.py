@@ -18,7 +18,7 @@ def draw(file: Path, cells: Cells, titles: Mapping[str, str]) -> None:
     panels = figure.subplots(1, len(works), squeeze=False)[0]
     for panel, work in zip(panels, works, strict=True):
         of_work = {key.contestant: cell for key, cell in cells.items() if key.work == work}
-        names = [name for name in reversed(titles) if name in of_work]
+        names = [name for name in reversed(list(titles)) if name in of_work]
         colours = [_COLOURS(list(titles).index(name) % 10) for name in names]
         bars = panel.barh([titles[name] for name in names], [of_work[name].ms_a_step for name in names], color=colours)
         labels = [f"{of_work[name].ms_a_step:.2f} ms, {of_work[name].rows_per_second:,.0f}/s" for name in names]

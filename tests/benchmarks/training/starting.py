@@ -1,4 +1,4 @@
-"""From nothing to the first step of a one-worker job on a running local Ray: Drivetrain's launcher, a bare TorchTrainer.
+"""To the first step of a one-worker job on a running local Ray: Drivetrain's launcher beside a bare TorchTrainer.
 
     python -m tests.benchmarks.training.starting WORKPLACE RESULT REPETITIONS
 
@@ -57,7 +57,7 @@ def one_step(config: dict[str, Any]) -> None:
     model = ray.train.torch.prepare_model(network)
     optimizer = torch.optim.Adam(model.parameters(), lr=job.spec.optimizer.learning_rate)
     features, targets = torch.tensor(job.train.features), torch.tensor(job.train.targets)
-    torch.nn.functional.cross_entropy(model(features), targets).backward()
+    torch.autograd.backward(torch.nn.functional.cross_entropy(model(features), targets))
     optimizer.step()
     Path(config["mark"]).write_text(repr(time.time()))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,7 +74,7 @@ async def test_forecasts_are_served_as_torch_computes_them(cluster: None, home: 
     np.testing.assert_allclose(frame, expected[:1], atol=1e-2)
 
 
-def ask(port: int, windows: NDArray[np.float32]) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+def ask(port: int, windows: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Forecasts for all windows, and for the first as a DataFrame with its columns in another order."""
     with PredictionClient(f"127.0.0.1:{port}") as client:
         metadata = client.metadata(MODEL)

@@ -3,6 +3,7 @@
 import asyncio
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from tests.integration.pipelines.test_served_answers import run
 from tests.integration.prediction.serving import serving
 from tests.unit.pipelines.data.albums import COLOURS, picture, write_album
 
-Answers = dict[str, NDArray[np.generic]]
+Answers = dict[str, NDArray[Any]]
 
 TRITONCLIENT = """
 import sys

@@ -1,5 +1,7 @@
 """Two workers under Ray Train compute what one worker computes."""
 
+import logging
+
 import numpy as np
 import pytest
 
@@ -25,7 +27,7 @@ def interrupt(report: EpochReport) -> None:
     raise KeyboardInterrupt
 
 
-def test_two_workers_give_the_curve_of_one_from_an_uneven_split(home: Home) -> None:
+def test_two_workers_give_the_curve_of_one_from_an_uneven_split(home: Home, caplog: pytest.LogCaptureFixture) -> None:
     curves = []
     for workers in (1, 2):
         watcher = Recorder()
@@ -35,11 +37,16 @@ def test_two_workers_give_the_curve_of_one_from_an_uneven_split(home: Home) -> N
             training={"epochs": 12, "batch_size": 64},
             compute={"workers": workers},
         )
-        run_pipeline(spec, watcher)
+        with caplog.at_level(logging.INFO, "pipelines.training.launcher"):
+            run_pipeline(spec, watcher)
         curves.append(np.array([figures(report) for report in watcher.reports]))
     assert curves[0].shape == (12, 5)
     assert curves[0][-1, 0] < 0.8 * curves[0][0, 0]
     np.testing.assert_allclose(curves[1], curves[0], atol=1e-5)
+    assert (
+        "2 workers share each batch of 64 rows; batch and learning rate 0.5 are what one worker would have"
+        in caplog.text
+    )
 
     one, two = home.runs()
     assert {one.info.status, two.info.status} == {"FINISHED"}

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,7 @@ from tests.integration.pipelines.test_served_answers import run
 from tests.integration.prediction.serving import serving
 from tests.unit.pipelines.data.frames import birds, birds_spec
 
-Answers = dict[str, NDArray[np.generic]]
+Answers = dict[str, NDArray[Any]]
 
 PYFUNC = """
 import sys
@@ -36,7 +37,8 @@ import pandas as pd
 
 uri, model, path = sys.argv[1:]
 mlflow.set_tracking_uri(uri)
-rows = pd.read_csv(path, converters=dict.fromkeys(["island", "ring", "sex"], str)).astype({"weight": np.float32})
+rows = pd.read_csv(path, dtype=str, na_filter=False)
+rows["weight"] = pd.to_numeric(rows["weight"]).astype(np.float32)
 columns = {name: rows[name].to_numpy(object if name != "weight" else np.float32)[:, None] for name in rows}
 np.savez(path + ".npz", **mlflow.pyfunc.load_model(f"models:/{model}@champion").predict(columns))
 """
@@ -62,7 +64,7 @@ def weights_in_torch(home: Home, spec: TrainingSpec, version: str, rows: pd.Data
     return predict(build_predictor(network, dataset), dataset.encoding.apply(raw(rows, dataset)))
 
 
-def raw(rows: pd.DataFrame, dataset: Dataset) -> dict[str, NDArray[np.generic]]:
+def raw(rows: pd.DataFrame, dataset: Dataset) -> dict[str, NDArray[Any]]:
     texts = {name: rows[name].fillna("").astype(str).to_numpy(object)[:, None] for name in ("island", "ring", "sex")}
     numbers = rows["weight"].to_numpy(np.float32)[:, None]
     return {name: texts.get(name, numbers) for name in dataset.feature_names}
@@ -133,8 +135,10 @@ def test_the_run_tells_of_columns_and_classes(
     warning = found.data.tags[IMBALANCE_TAG]
     assert warning.startswith("classes are uneven: 6 training rows are 'Gentoo', ")
     assert warning in caplog.text
-    (given,) = home.client.get_run(found.info.run_id).inputs.dataset_inputs
-    profile, schema = json.loads(given.dataset.profile), json.loads(given.dataset.schema)
+    inputs = home.client.get_run(found.info.run_id).inputs
+    assert inputs is not None
+    (given,) = inputs.dataset_inputs
+    profile, schema = json.loads(str(given.dataset.profile)), json.loads(str(given.dataset.schema))
     assert set(profile["train_classes"]) == {"Adelie", "Gentoo"}
     assert sum(profile["train_classes"].values()) == profile["train_rows"]
     kinds = {column["name"]: column["type"] for column in schema["mlflow_colspec"]}

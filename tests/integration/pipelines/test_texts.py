@@ -23,7 +23,7 @@ from tests.integration.pipelines.jobs import MODEL, Home, Recorder, small
 from tests.integration.pipelines.test_served_answers import run
 from tests.integration.prediction.serving import serving
 
-Answers = dict[str, NDArray[np.generic]]
+Answers = dict[str, NDArray[Any]]
 
 TRITONCLIENT = """
 import sys
@@ -122,5 +122,5 @@ def ask(port: int) -> list[Answers]:
 
 
 def test_a_perceptron_reads_no_texts(cluster: None, home: Home, tmp_path: Path) -> None:
-    with pytest.raises(Exception, match="model.family: expected rnn or cnn for texts, came 'mlp'"):
+    with pytest.raises(Exception, match="expected rnn or cnn for texts, came 'mlp'"):
         run_pipeline(review_job(tmp_path, {"family": "mlp"}), Recorder())

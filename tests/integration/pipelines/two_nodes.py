@@ -34,12 +34,13 @@ def job_in(folder: Path) -> Job:
 
 def carried_out(job: Job, retries: int, on_epoch: Callable[[EpochReport], None]) -> dict[str, Any]:
     """Training losses by epoch, and the weights in hexadecimal digits."""
-    losses = []
+    losses: list[float] = []
     for event in launch(job, retries):
         if isinstance(event, Trained):
             return {"losses": losses, "weights": [weight.tobytes().hex() for weight in event.weights.values()]}
-        losses.append(event.train.loss)
-        on_epoch(event)
+        if isinstance(event, EpochReport):
+            losses.append(event.train.loss)
+            on_epoch(event)
     raise AssertionError("no weights came")
 
 
@@ -48,7 +49,7 @@ def main(folder: str, result: str) -> None:
     home = Path(folder)
     told: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as short:
-        cluster = Cluster(
+        cluster: Any = Cluster(
             initialize_head=True, head_node_args={"num_cpus": 1, "temp_dir": short, "include_dashboard": False}
         )
         second = cluster.add_node(num_cpus=1)

@@ -219,6 +219,11 @@ async def test_addresses_below_the_operators_prefix_are_taken(cluster: RayHead) 
 
         assert await wrong("s3://bucket/open/rows/*.csv") == []
         assert await wrong("drivetrain:penguins.csv") == []
-        closed = ["s3://bucket/openly.csv", "s3://bucket/open/../rows.csv", "s3://bucket/open/a::s3://other/b", "file:///x"]
+        closed = [
+            "s3://bucket/openly.csv",
+            "s3://bucket/open/../rows.csv",
+            "s3://bucket/open/a::s3://other/b",
+            "file:///x",
+        ]
         for address in closed:
             assert await wrong(address) == ["data.path"], address

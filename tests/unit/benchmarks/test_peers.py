@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pipelines.registry.package import Golden
-from tests.benchmarks.serving.checker import in_shape, read_outputs
 from tests.benchmarks.environments import SetUpError, environment
+from tests.benchmarks.serving.checker import in_shape, read_outputs
 from tests.benchmarks.serving.models import Model
 from tests.benchmarks.serving.peers.own import canned_answer
 from tests.benchmarks.serving.peers.triton import model_config

@@ -89,7 +89,11 @@ def test_a_dash_reads_json_from_standard_input(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("rows.txt", "1 2", "expected a .csv, .json or .npy file, a .png or .jpg, or - for JSON on standard input, came '"),
+        (
+            "rows.txt",
+            "1 2",
+            "expected a .csv, .json or .npy file, a .png or .jpg, or - for JSON on standard input, came '",
+        ),
         ("rows.csv", "", "expected a header and at least one row, came an empty file"),
         ("rows.csv", "a,b\n", "expected a header and at least one row, came an empty file"),
         ("rows.csv", "a,c\n1,2\n", "expected a column 'b', came 'a', 'c'"),

@@ -49,7 +49,10 @@ def refusal(tree: Any) -> SpecError:  # noqa: ANN401 - a spec of any wrong type
         # kinds of a section
         ({"model": {"family": "cmm"}}, "model.family: expected one of mlp, cnn, rnn, came 'cmm'"),
         ({"data": {"source": ["csv"]}}, f"""data.source: expected {SOURCES}, came "['csv']\""""),
-        ({"optimizer": {"name": "sdg"}}, "optimizer.name: expected one of adam, adamw, adagrad, rmsprop, sgd, gd, came 'sdg'"),
+        (
+            {"optimizer": {"name": "sdg"}},
+            "optimizer.name: expected one of adam, adamw, adagrad, rmsprop, sgd, gd, came 'sdg'",
+        ),
         (
             {"loss": {"name": "mea"}},
             "loss.name: expected one of cross_entropy, binary_cross_entropy, mse, mae, huber, came 'mea'",
@@ -171,6 +174,7 @@ def refusal(tree: Any) -> SpecError:  # noqa: ANN401 - a spec of any wrong type
             {"schedule": {"warmup_epochs": 5}, "training": {"epochs": 5}},
             "schedule.warmup_epochs: expected less than training.epochs, which is 5, came 5",
         ),
+        (
             {"data": CSV | {"categories": ["colour", "target"]}},
             "data.categories: expected columns among the features, came 'target'",
         ),

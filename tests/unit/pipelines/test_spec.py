@@ -28,7 +28,9 @@ def section_classes(root: type[Section]) -> Iterator[type[Section]]:
 
 
 def alternatives(annotation: object) -> tuple[object, ...]:
-    return get_args(annotation) if isinstance(annotation, UnionType) or get_origin(annotation) is tuple else (annotation,)
+    return (
+        get_args(annotation) if isinstance(annotation, UnionType) or get_origin(annotation) is tuple else (annotation,)
+    )
 
 
 def properties(schema: JSON) -> Iterator[tuple[str, JSON]]:

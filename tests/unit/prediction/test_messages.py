@@ -93,6 +93,16 @@ def test_any_mix_of_requests_is_read_as_the_codec_reads_it(data: st.DataObject) 
         check(setup, message)
 
 
+def test_what_follows_the_values_of_a_header_that_is_remembered_is_read(it: Setup) -> None:
+    one_row, two_rows = request(1).SerializeToString(), request(2).SerializeToString()
+    it.reader.read(one_row)
+    it.reader.read(two_rows)  # as long as the next one, and with its values at the same place
+    another_model = b"\x0a\x0a" + b"0123456789"
+    assert len(one_row + another_model) == len(two_rows)
+    with pytest.raises(StartingError):  # which nobody serves
+        it.reader.read(one_row + another_model)
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_a_broken_message_is_read_as_the_codec_reads_it(data: st.DataObject) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.registry.package import MODEL_FILE
-from tests.benchmarks.serving.contestant import Launch, free_port
 from tests.benchmarks.environments import environment
+from tests.benchmarks.serving.contestant import Launch, free_port
 from tests.benchmarks.serving.models import Model
 
 HERE = Path(__file__).parent

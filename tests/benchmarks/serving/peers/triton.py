@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pipelines.registry.manifest import Tensor
 from pipelines.registry.package import MODEL_FILE
-from tests.benchmarks.serving.contestant import Launch
 from tests.benchmarks.environments import SetUpError, environment, site_packages
+from tests.benchmarks.serving.contestant import Launch
 from tests.benchmarks.serving.models import Model
 
 HERE = Path(__file__).parent

@@ -1,7 +1,6 @@
 """Keras on TensorFlow: the same network by Keras's own layers, from the same first weights, trained by `fit`."""
 
 import time
-from typing import Any
 
 import keras
 import numpy as np
@@ -10,7 +9,7 @@ import tensorflow as tf
 from tests.benchmarks.training.peers.task import Array, Learned, Task, main
 
 
-class Stopwatch(keras.callbacks.Callback):
+class Stopwatch(keras.callbacks.Callback):  # type: ignore[misc] # Keras lives in an environment of its own
     """Seconds of each epoch."""
 
     def __init__(self) -> None:
@@ -27,7 +26,7 @@ class Stopwatch(keras.callbacks.Callback):
         self.seconds.append(time.perf_counter() - self._started)
 
 
-def mlp(task: Task) -> Any:
+def mlp(task: Task) -> keras.Sequential:
     """Dense layers."""
     model = task.spec["model"]
     hidden = [keras.layers.Dense(width, activation=model["activation"]) for width in model["hidden"]]
@@ -36,7 +35,7 @@ def mlp(task: Task) -> Any:
     return network
 
 
-def cnn(task: Task) -> Any:
+def cnn(task: Task) -> keras.Sequential:
     """Blocks over images (height, width, channels), which is how TensorFlow has them on a CPU; then a dense layer."""
     model = task.spec["model"]
     _, channels, height, width = task.train_x.shape
@@ -53,7 +52,7 @@ def cnn(task: Task) -> Any:
     return network
 
 
-def lstm(task: Task) -> Any:
+def lstm(task: Task) -> keras.Sequential:
     """Keras has one bias where torch adds two."""
     inputs, states, bias, more_bias, head, head_bias = task.weights
     layers = [keras.layers.LSTM(task.spec["model"]["hidden_size"]), keras.layers.Dense(task.outputs)]

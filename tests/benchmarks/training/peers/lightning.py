@@ -11,7 +11,7 @@ from tests.benchmarks.training.peers.networks import network_of
 from tests.benchmarks.training.peers.task import Learned, Task, main
 
 
-class Module(lightning.LightningModule):
+class Module(lightning.LightningModule):  # type: ignore[misc] # Lightning lives in an environment of its own
     """The task's network, loss and optimizer."""
 
     def __init__(self, task: Task) -> None:
@@ -31,7 +31,7 @@ class Module(lightning.LightningModule):
         return torch.optim.Adam(self.network.parameters(), lr=self.learning_rate)
 
 
-class Stopwatch(lightning.Callback):
+class Stopwatch(lightning.Callback):  # type: ignore[misc] # likewise
     """Seconds of each epoch."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The network of a task for the peers that have torch: Drivetrain's own modules, so that nothing differs but the loop."""
+"""The network of a task for peers that have torch: Drivetrain's own modules, so that nothing differs but the loop."""
 
 from torch import nn
 

@@ -59,9 +59,7 @@ def main(carry_out: Callable[[Task], Learned]) -> None:
     tell(result, task.train_x, task.batch_size, learned.seconds, loss, accuracy)
 
 
-def tell(
-    result: Path, train_x: Array, batch_size: int, seconds: Sequence[float], loss: float, accuracy: float
-) -> None:
+def tell(result: Path, train_x: Array, batch_size: int, seconds: Sequence[float], loss: float, accuracy: float) -> None:
     """Write the figures."""
     figures = {
         "rows": len(train_x),

@@ -28,10 +28,10 @@ def birds(rows: int = 60, seed: int = 0) -> pd.DataFrame:
     )
 
 
-def birds_spec(path: Path | str, source: str = "csv", **options: object) -> dict[str, Any]:
+def birds_spec(path: Path | str, **options: object) -> dict[str, Any]:
     """A `data` section for them."""
     return {
-        "source": source,
+        "source": "csv",
         "path": str(path),
         "target": "kind",
         "categories": ["island", "ring", "sex"],

@@ -103,7 +103,9 @@ def test_what_a_column_may_not_hold(column: str, values: Any, message: str) -> N
 
 def test_gaps_that_may_be_filled_hide_no_wrong_value() -> None:
     frame = pd.DataFrame({"n": ["1", None, "two"], "target": [0, 1, 0]})
-    expected = "data.features: expected finite numbers in column 'n', or its name in data.categories, came 'two' in row 3"
+    expected = (
+        "data.features: expected finite numbers in column 'n', or its name in data.categories, came 'two' in row 3"
+    )
     assert refusal(frame, missing="impute") == expected
 
 

@@ -80,5 +80,5 @@ def test_the_digest_follows_the_texts(tmp_path: Path) -> None:
 def test_csv_and_parquet_give_the_same_rows(source: str, tmp_path: Path) -> None:
     path = tmp_path / f"birds.{source}"
     birds().to_csv(path, index=False) if source == "csv" else birds().to_parquet(path)
-    dataset = load_dataset(build_spec({"data": birds_spec(path, source)}))
+    dataset = load_dataset(build_spec({"data": birds_spec(path, source=source)}))
     assert dataset.digest == birds_dataset(tmp_path).digest

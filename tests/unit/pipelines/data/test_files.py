@@ -38,9 +38,12 @@ def rows(address: str) -> list[list[object]]:
 
 
 def refusal(address: str, suffixes: tuple[str, ...] = CSV_SUFFIXES) -> str:
-    with pytest.raises(DataError) as caught:
+    def read() -> pd.DataFrame:
         found = find_files(address, suffixes)
-        (read_csv(found, ()) if suffixes == CSV_SUFFIXES else read_parquet(found))
+        return read_csv(found, ()) if suffixes == CSV_SUFFIXES else read_parquet(found)
+
+    with pytest.raises(DataError) as caught:
+        read()
     return str(caught.value)
 
 
@@ -76,9 +79,7 @@ def test_a_name_that_looks_like_a_pattern_is_a_name_if_there_is_such_a_file(tmp_
 
 
 @pytest.mark.parametrize("base", ["local", "memory://tables"])
-def test_folders_named_by_a_value_become_a_column(
-    base: str, tmp_path: Path, store: fsspec.AbstractFileSystem
-) -> None:
+def test_folders_named_by_a_value_become_a_column(base: str, tmp_path: Path, store: fsspec.AbstractFileSystem) -> None:
     folder = str(tmp_path) if base == "local" else base
     for year in (2023, 2024):
         with fsspec.open(f"{folder}/year={year}/part.parquet", "wb", auto_mkdir=True) as file:

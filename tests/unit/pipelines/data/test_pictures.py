@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from pipelines.data.dataset import Dataset
-from pipelines.data.samples import write_digits
 from pipelines.data.loading import load_dataset
+from pipelines.data.samples import write_digits
 from pipelines.data.sources import read_table
 from pipelines.data.table import Table
 from pipelines.errors import DataError
@@ -73,7 +73,7 @@ def test_without_a_size_pictures_keep_their_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_an_archive_is_the_folder_in_it(wrapped: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
+def test_an_archive_is_the_folder_in_it(wrapped: bool, tmp_path: Path) -> None:
     album = write_album(tmp_path / "around" / "album")
     (album / ".hidden.png").write_bytes(b"nothing of interest")
     root = tmp_path / "around" if wrapped else album

@@ -26,5 +26,5 @@ def test_digits_are_a_folder_a_class(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [[], ["digits"], ["letters", "x"]])
 def test_what_else_is_asked_for_gets_the_usage(arguments: list[str]) -> None:
-    with pytest.raises(SystemExit, match="usage: python -m pipelines.data.samples"):
+    with pytest.raises(SystemExit, match="usage: python -m pipelines"):
         main(arguments)

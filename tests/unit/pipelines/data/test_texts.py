@@ -42,7 +42,8 @@ def test_the_vocabulary_is_the_training_rows(tmp_path: Path) -> None:
 def test_rows_are_tokens_and_clients_send_texts(tmp_path: Path) -> None:
     dataset = load(letters(), tmp_path, max_tokens=4)
     for part in (dataset.train, dataset.validation, dataset.test):
-        assert (part.features.dtype, part.features.shape) == (np.int64, (len(part), 4))
+        assert part.features.dtype == np.int64
+        assert part.features.shape == (len(part), 4)
         assert part.inputs["letter"].shape == (len(part), 1)
         np.testing.assert_array_equal(dataset.features.apply(part.features), part.features)
         assert dataset.graph_inputs(part)["features"] is part.features

@@ -41,6 +41,11 @@ class Drawn:
             return random.integers(0, self.vocabulary, shape)
         return (random.standard_normal(shape) * 4 + 10).astype(np.float32)
 
+    def scaled(self, number: int) -> Array:
+        """Rows as the network sees them."""
+        rows = self.rows(number)
+        return rows if self.vocabulary is not None else self.dataset.features.apply(rows.astype(np.float32))
+
     def targets(self, number: int) -> Array:
         """As the network sees them."""
         random = np.random.default_rng(1)

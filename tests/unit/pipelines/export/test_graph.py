@@ -199,7 +199,8 @@ def test_the_contract_is_the_graphs(model: Model, row_shape: tuple[int, ...], ta
     exported = Exported(model, row_shape, task)
     for contracts, nodes in zip(
         contract(exported.dataset, takes_any_length(exported.predictor.network)),
-        (exported.session.get_inputs(), exported.session.get_outputs()), strict=True
+        (exported.session.get_inputs(), exported.session.get_outputs()),
+        strict=True,
     ):
         came = [
             (name, RUNTIME_DTYPES[kind], [-1 if isinstance(axis, str) else axis for axis in shape])

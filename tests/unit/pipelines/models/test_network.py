@@ -12,7 +12,6 @@ from pipelines.models.network import build_network, takes_any_length
 from pipelines.models.shapes import Outputs
 from pipelines.spec_file import build_spec
 
-
 Model = dict[str, Any]
 
 
@@ -28,7 +27,10 @@ def network(
     return build_network(section, row_shape, outputs, seed, vocabulary=vocabulary, one_logit=one_logit)
 
 
-RESIDUAL = [{"channels": 4, "residual": True, "pool": 1}, {"channels": 6, "stride": 2, "kernel_size": 5, "residual": True}]
+RESIDUAL = [
+    {"channels": 4, "residual": True, "pool": 1},
+    {"channels": 6, "stride": 2, "kernel_size": 5, "residual": True},
+]
 
 FAMILIES: list[tuple[Model, tuple[int, ...]]] = [
     ({"family": "mlp", "hidden": [8, 4]}, (5,)),
@@ -54,9 +56,7 @@ FAMILIES: list[tuple[Model, tuple[int, ...]]] = [
 
 @pytest.mark.parametrize(("model", "row_shape"), FAMILIES)
 @pytest.mark.parametrize("rows", [0, 1, 4])
-def test_rows_go_in_and_one_value_an_output_comes_out(
-    model: Model, row_shape: tuple[int, ...], rows: int
-) -> None:
+def test_rows_go_in_and_one_value_an_output_comes_out(model: Model, row_shape: tuple[int, ...], rows: int) -> None:
     assert network(model, row_shape).eval()(torch.zeros(rows, *row_shape)).shape == (rows, 3)
 
 
@@ -67,7 +67,11 @@ def test_a_row_does_not_see_its_neighbours(model: dict[str, Any], row_shape: tup
 
 
 def layers(net: nn.Module) -> list[str]:
-    return [type(module).__name__ for module in net.modules() if not list(module.children()) and not isinstance(module, nn.Sequential | nn.ModuleList)]
+    return [
+        type(module).__name__
+        for module in net.modules()
+        if not list(module.children()) and not isinstance(module, nn.Sequential | nn.ModuleList)
+    ]
 
 
 def test_the_mlp_has_the_layers_of_its_spec() -> None:
@@ -272,7 +276,12 @@ def test_both_directions_are_read_to_their_ends() -> None:
 
 @pytest.mark.parametrize(
     ("model", "row_shape"),
-    [({"family": "mlp"}, (6, 2)), ({"family": "cnn"}, (6, 2)), ({"family": "cnn"}, (1, 8, 8)), ({"family": "rnn"}, (6, 2))],
+    [
+        ({"family": "mlp"}, (6, 2)),
+        ({"family": "cnn"}, (6, 2)),
+        ({"family": "cnn"}, (1, 8, 8)),
+        ({"family": "rnn"}, (6, 2)),
+    ],
 )
 def test_a_forecast_is_steps_of_variables(model: Model, row_shape: tuple[int, ...]) -> None:
     assert network(model, row_shape, outputs=(5, 2))(torch.zeros(3, *row_shape)).shape == (3, 5, 2)
@@ -319,7 +328,12 @@ def test_dropout_drops_in_training_only() -> None:
 
 
 def test_a_residual_block_is_two_convolutions_and_a_shortcut() -> None:
-    model = {"family": "cnn", "blocks": [{"channels": 2, "residual": True, "pool": 1}], "hidden": [], "activation": "tanh"}
+    model = {
+        "family": "cnn",
+        "blocks": [{"channels": 2, "residual": True, "pool": 1}],
+        "hidden": [],
+        "activation": "tanh",
+    }
     net, images = network(model, (2, 5, 5), outputs=1), torch.randn(3, 2, 5, 5)
     first, first_bias, second, second_bias, weight, bias = (parameter.detach() for parameter in net.parameters())
     inner = nn.functional.conv2d(images, first, first_bias, padding=1).tanh()

@@ -4,8 +4,17 @@ import numpy as np
 import pytest
 
 from pipelines.registry.manifest import Tensor, Text
-from pipelines.registry.texts import FIRST_WORD, PADDING, UNKNOWN, GraphInputs, Tokenizer, fit_vocabulary, in_graph
-from pipelines.registry.texts import num_tokens, words_of
+from pipelines.registry.texts import (
+    FIRST_WORD,
+    PADDING,
+    UNKNOWN,
+    GraphInputs,
+    Tokenizer,
+    fit_vocabulary,
+    in_graph,
+    num_tokens,
+    words_of,
+)
 
 WORDS = Text(unit="words", vocabulary=("the", "cat", "!"), max_tokens=4)
 BYTES = Text(unit="bytes", max_tokens=4)

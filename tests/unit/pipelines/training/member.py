@@ -38,7 +38,7 @@ def trained(spec: TrainingSpec, rows: Result, team: Team) -> Result:
             report.train.metrics["accuracy"],
             report.validation.metrics["accuracy"],
         )
-        for report in fit(fitting, spec, train, validation, 1.0, team, weights)
+        for report in fit(fitting, spec, train, validation, 1.0, team, class_weights=weights)
     ]
     return {"curve": np.array(curve)} | {name: weight.numpy() for name, weight in fitting.best.weights.items()}
 

@@ -32,7 +32,10 @@ def test_shifting_moves_by_whole_pixels_and_fills_with_zero() -> None:
     moves = set()
     for view in seen(images, 200, shift=0.25):
         found = [
-            (down, right) for down in range(-2, 3) for right in range(-2, 3) if torch.allclose(view, moved(images, down, right), atol=1e-3)
+            (down, right)
+            for down in range(-2, 3)
+            for right in range(-2, 3)
+            if torch.allclose(view, moved(images, down, right), atol=1e-3)
         ]
         assert len(found) == 1
         moves.add(found[0])

@@ -108,7 +108,7 @@ def leave_checkpoint_within(job: Job, epoch: int, updates: int) -> None:
             raise LostError
 
     with pytest.raises(LostError):
-        list(fit(fitting, job.spec, train_part, validation_part, job.target_deviation, Solo(), pause))
+        list(fit(fitting, job.spec, train_part, validation_part, job.target_deviation, Solo(), pause=pause))
 
 
 def figures(reports: list[EpochReport]) -> list[object]:

@@ -13,7 +13,8 @@ import torch
 
 from pipelines.models.network import build_network
 from pipelines.spec_file import build_spec
-from pipelines.training.loop import Fitting, Part, fit
+from pipelines.training.loop import Fitting, fit
+from pipelines.training.slabs import Part
 from pipelines.training.team import Solo
 
 RECORD = Path(__file__).with_name("golden_curves.json")
@@ -70,9 +71,10 @@ def curve(name: str) -> list[list[float]]:
     random = np.random.default_rng(8)
     features = random.standard_normal((160, *row_shape)).astype(np.float32)
     targets = features.reshape(160, -1)[:, :3].argmax(axis=1)
-    parts = [Part(torch.from_numpy(features[half]), torch.from_numpy(targets[half])) for half in (slice(96), slice(96, 160))]
+    halves = slice(96), slice(96, 160)
+    train, validation = (Part(torch.from_numpy(features[half]), torch.from_numpy(targets[half])) for half in halves)
     network = build_network(spec.model, row_shape, 3, spec.seed)
-    reports = fit(Fitting(network, spec), spec, *parts, 1.0, Solo())
+    reports = fit(Fitting(network, spec), spec, train, validation, 1.0, Solo())
     return [[report.train.loss, report.validation.loss] for report in reports]
 
 

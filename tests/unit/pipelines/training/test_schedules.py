@@ -60,7 +60,9 @@ def test_a_schedule_goes_on_from_its_state() -> None:
     assert second.at(8, 0, 1) == whole.at(8, 0, 1) == pytest.approx(0.8 * 0.25)
 
 
-@pytest.mark.parametrize(("schedule", "stays"), [({}, True), ({"warmup_epochs": 1}, False), ({"name": "cosine"}, False)])
+@pytest.mark.parametrize(
+    ("schedule", "stays"), [({}, True), ({"warmup_epochs": 1}, False), ({"name": "cosine"}, False)]
+)
 def test_a_constant_rate_is_left_alone(schedule: dict[str, Any], stays: bool) -> None:
     tree = {"schedule": schedule, "training": {"epochs": 3}}
     optimizer = torch.optim.SGD(nn.Linear(1, 1).parameters(), lr=7.0)

@@ -1,5 +1,7 @@
 """Every row of the updates comes once, in order, however the slabs are cut."""
 
+from itertools import chain
+
 import pytest
 import torch
 
@@ -24,7 +26,7 @@ def test_small_rows_are_gathered_all_at_once() -> None:
     expected = [update.chunks[0].tolist() for update in batches.stochastic(1, 1)]
     assert [rows_of(chunk) for chunk in slab.chunks] == expected
     assert [(chunk.num_rows, chunk.last) for chunk in slab.chunks] == [(8, True)] * 6 + [(2, True)]
-    assert slab.targets.tolist() == sum(expected, [])
+    assert slab.targets.tolist() == list(chain.from_iterable(expected))
 
 
 def test_large_rows_come_in_several_slabs() -> None:

@@ -116,7 +116,7 @@ def layers_of(network: nn.Module) -> Layers:
 
 def run(spec: TrainingSpec, network: nn.Module, class_weights: tuple[float, ...] | None = None) -> list[EpochReport]:
     part = Part(torch.from_numpy(X), torch.from_numpy(TARGETS[spec.loss.name]))
-    return list(fit(Fitting(network, spec), spec, part, part, 1.0, Solo(), class_weights))
+    return list(fit(Fitting(network, spec), spec, part, part, 1.0, Solo(), class_weights=class_weights))
 
 
 def batches_of(spec: TrainingSpec, epoch: int) -> list[NDArray[Any]]:
@@ -129,8 +129,8 @@ def batches_of(spec: TrainingSpec, epoch: int) -> list[NDArray[Any]]:
 def check(spec: TrainingSpec, rule: Rule, problem: Problem | None = None, rates: list[float] | None = None) -> None:
     """The loop's weights and reports, epoch by epoch, against the textbook's; `rates` are of all the updates."""
     network = network_of(spec)
-    penalties = {"l1": spec.regularization.l1, "l2": spec.regularization.l2}
-    problem = replace(problem or Problem(spec.loss.name), **penalties)
+    l1, l2 = spec.regularization.l1, spec.regularization.l2
+    problem = replace(problem or Problem(spec.loss.name), l1=l1, l2=l2)
     layers, y, clip_norm = layers_of(network), TARGETS[spec.loss.name], spec.optimizer.clip_norm or math.inf
     for report in run(spec, network, problem.class_weights):
         for batch in batches_of(spec, report.epoch):
