@@ -1,5 +1,7 @@
 """A page that says what a version is, for whoever meets it later."""
 
+from collections.abc import Sequence
+
 from pipelines.data.dataset import Dataset
 from pipelines.evaluation.calibration import BINS
 from pipelines.evaluation.classification import class_figures
@@ -74,7 +76,7 @@ def _by_step(test: Evaluation) -> str:
     return _table((heading, "test MAE", "test RMSE"), rows[:_MAX_STEPS])
 
 
-def _table(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [headings, ("---",) * len(headings), *rows]
     texts = [[cell.replace("|", "\\|") for cell in cells] for cells in lines]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in texts)

@@ -74,6 +74,12 @@ def explain(suspect: Suspect, again: Fitting, epochs: Iterator[EpochReport], epo
     return TrainingError(f"the loss is no longer finite in epoch {epoch}, but was when that was repeated; try {advice}")
 
 
+def is_sound(fitting: Fitting) -> bool:
+    """Whether weights and losses are numbers yet; a checkpoint from within an epoch may have been kept too late."""
+    values = [*fitting.network.parameters(), torch.as_tensor(fitting.passed.sums)]
+    return all(bool(torch.isfinite(value).all()) for value in values)
+
+
 class _Watched(nn.Module):
     """A network that knows which batch it gets, and raises at the first value that is not finite."""
 
@@ -134,7 +140,8 @@ def _hooks(watched: _Watched) -> Iterator[None]:
         if not list(layer.children()):
             handles.append(layer.register_forward_hook(_on_output(watched, name)))
     for name, parameter in network.named_parameters():
-        handles.append(parameter.register_hook(_on_gradient(watched, name)))
+        hook = _on_gradient(watched, name)
+        handles.append(parameter.register_hook(hook))  # type: ignore[no-untyped-call] # torch leaves it unannotated
     try:
         yield
     finally:

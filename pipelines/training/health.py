@@ -91,8 +91,8 @@ class Probe:
             return ""
         rows = _spaced(len(self.part.targets), _ROWS_OF_A_PASS)
         with torch.no_grad(), _still(self.network), _active_units(self.network) as answering:
-            for chunk in rows.split(max(self.batch_size, 32)):
-                self.network(*self.part.inputs(chunk))
+            for start in range(0, len(rows), size := max(self.batch_size, 32)):
+                self.network(*self.part.inputs(rows[start : start + size]))
         name, units = max(answering.items(), key=lambda entry: _dead_share(entry[1]))
         if _dead_share(units) < DEAD_SHARE:
             return ""

@@ -77,7 +77,8 @@ class Meter:
 def _gpus() -> dict[str, float]:
     """Of the GPUs that this process may use, if it uses any; nothing where the driver does not tell."""
     figures: dict[str, float] = {}
-    for number in range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0):
+    in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call] # torch leaves it unannotated
+    for number in range(torch.cuda.device_count() if in_use else 0):
         free, total = torch.cuda.mem_get_info(number)
         figures[f"gpu_{number}_memory_usage_megabytes"] = (total - free) / 1e6
         figures[f"gpu_{number}_memory_usage_percentage"] = (total - free) / total * 100

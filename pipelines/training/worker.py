@@ -16,7 +16,7 @@ from pipelines.models.network import network_of
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.acceleration import keep_freed_memory, num_threads
 from pipelines.training.checkpoints import NONE, Checkpoints
-from pipelines.training.diagnosis import Suspect, explain
+from pipelines.training.diagnosis import Suspect, explain, is_sound
 from pipelines.training.health import Probe
 from pipelines.training.loop import EpochReport, Fitting, fit
 from pipelines.training.objective import Objective, build_objective, class_weights
@@ -94,6 +94,8 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[EpochReport | 
     for report in _epochs(job, fitting, rows, team, pause):
         if not math.isfinite(report.train.loss + report.validation.loss):
             again = _resumed(job, checkpoints, team, device)
+            if not is_sound(again):
+                again = _begun(job, device)
             suspect = Suspect(job.spec, _objective(job, device), rows.train, rows.validation)
             raise explain(suspect, again, _epochs(job, again, rows, Solo()), report.epoch)
         if team.rank == 0:
@@ -139,11 +141,16 @@ def _probe(job: Job, fitting: Fitting, train: Part) -> Probe:
     )
 
 
-def _resumed(job: Job, checkpoints: Checkpoints, team: Team, device: torch.device) -> Fitting:
-    """As training begins, or at the newest checkpoint that rank 0 sees, random numbers included."""
+def _begun(job: Job, device: torch.device) -> Fitting:
+    """As training begins, random numbers included."""
     torch.manual_seed(job.spec.seed)
     network = network_of(job.spec, job.train.features.shape[1:], job.num_outputs, job.vocabulary).to(device)
-    fitting = Fitting(network, job.spec)
+    return Fitting(network, job.spec)
+
+
+def _resumed(job: Job, checkpoints: Checkpoints, team: Team, device: torch.device) -> Fitting:
+    """As training begins, or at the newest checkpoint that rank 0 sees."""
+    fitting = _begun(job, device)
     mine = checkpoints.newest() if team.rank == 0 else 0  # the others add nothing to it
     epoch = int(team.total(torch.tensor(mine, dtype=torch.float64, device=device)))
     if epoch == NONE:

@@ -44,5 +44,5 @@ def test_errors_by_step() -> None:
     truth = np.zeros((2, 2, 1))
     predicted = np.array([[[1.0], [3.0]], [[-1.0], [5.0]]])
     errors = errors_by_step(truth, predicted)
-    np.testing.assert_allclose(errors.mae, [[1], [4]])
-    np.testing.assert_allclose(errors.rmse, [[1], [17**0.5]])
+    np.testing.assert_allclose(errors.mae, np.array([[1.0], [4.0]]))
+    np.testing.assert_allclose(errors.rmse, np.array([[1.0], [np.sqrt(17)]]))

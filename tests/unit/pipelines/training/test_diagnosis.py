@@ -50,6 +50,12 @@ def plain() -> nn.Sequential:
     return nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
 
 
+def linear(network: nn.Sequential, number: int) -> nn.Linear:
+    layer = network[number]
+    assert isinstance(layer, nn.Linear)
+    return layer
+
+
 def explained(
     spec: TrainingSpec, network: nn.Module, epoch: int, train: Part = TRAIN, validation: Part = VALIDATION
 ) -> TrainingError:
@@ -88,10 +94,10 @@ def batch_of_the_huge_row() -> tuple[int, tuple[int, ...]]:
     ("value", "place"), [(3e38, "the output of layer 0 (Linear)"), (1e25, "the loss")], ids=["layer", "loss"]
 )
 def test_a_row_that_overflows_is_among_those_named(value: float, place: str) -> None:
-    def steep() -> nn.Module:
+    def steep() -> nn.Sequential:
         network = plain()
         with torch.no_grad():
-            network[0].weight.fill_(2)
+            linear(network, 0).weight.fill_(2)
         return network
 
     error = diagnosed(spec_of(), train=part(1, value), network=steep)
@@ -101,11 +107,11 @@ def test_a_row_that_overflows_is_among_those_named(value: float, place: str) -> 
 
 
 def test_a_layer_that_overflows_is_named() -> None:
-    def heavy() -> nn.Module:
+    def heavy() -> nn.Sequential:
         network = plain()
         with torch.no_grad():
-            network[0].bias.fill_(2)
-            network[2].weight.fill_(3e38)
+            linear(network, 0).bias.fill_(2)
+            linear(network, 2).weight.fill_(3e38)
         return network
 
     error = diagnosed(spec_of(), network=heavy)
@@ -126,10 +132,10 @@ def test_a_gradient_that_is_none_is_named() -> None:
 
 
 def test_an_update_that_goes_too_far_is_named_with_its_own_step() -> None:
-    def steep() -> nn.Module:
+    def steep() -> nn.Sequential:
         network = plain()
         with torch.no_grad():
-            network[2].weight.fill_(1e15)
+            linear(network, 2).weight.fill_(1e15)
         return network
 
     spec = spec_of(rate=100.0)

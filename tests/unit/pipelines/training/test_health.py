@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pipelines.spec.objective import CrossEntropy, MeanSquaredError, Regularization
+from pipelines.spec.objective import CrossEntropy, Loss, MeanSquaredError, Regularization
 from pipelines.training.health import Probe
 from pipelines.training.objective import Objective
 from pipelines.training.slabs import Part
 from pipelines.training.tally import Measures
 
-LOSSES = {"mse": MeanSquaredError(name="mse"), "cross_entropy": CrossEntropy()}
+LOSSES: dict[str, Loss] = {"mse": MeanSquaredError(name="mse"), "cross_entropy": CrossEntropy()}
 EVEN = Measures(1.0)
 """Figures in which there is no gap."""
 
@@ -33,6 +33,12 @@ def probe_of(
         batch_size=32,
         validation_rows=validation_rows,
     )
+
+
+def linear(network: nn.Sequential, number: int) -> nn.Linear:
+    layer = network[number]
+    assert isinstance(layer, nn.Linear)
+    return layer
 
 
 def rows(number: int, *shape: int) -> Tensor:
@@ -82,7 +88,7 @@ def with_dead(number: int) -> nn.Sequential:
     """A perceptron with four hidden ReLUs, so many of which can never answer."""
     network = perceptron(3, 4, 1)
     with torch.no_grad():
-        network[0].bias[:number] = -1e3
+        linear(network, 0).bias[:number] = -1e3
     return network
 
 
@@ -110,8 +116,8 @@ def test_units_that_answer_to_rows_outside_of_the_first_look_are_alive() -> None
     features[torch.linspace(0, 4095, 32).long()] = -1
     network = perceptron(1, 4, 1)
     with torch.no_grad():
-        network[0].weight.fill_(1)
-        network[0].bias.fill_(0)
+        linear(network, 0).weight.fill_(1)
+        linear(network, 0).bias.fill_(0)
     assert "dead_relus" not in kinds(probe_of(network, features))
     assert "dead_relus" in kinds(probe_of(network, features.clamp(max=-1)))
 

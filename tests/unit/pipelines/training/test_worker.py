@@ -117,6 +117,21 @@ def test_divergence_is_explained_from_the_last_checkpoint(tmp_path: Path) -> Non
     assert again.value.args == caught.value.args
 
 
+def test_a_checkpoint_that_came_too_late_explains_nothing(tmp_path: Path) -> None:
+    spec, dataset = prepared(DIABETES, "mse", optimizer={"name": "gd", "learning_rate": 30.0}, training={"epochs": 200})
+    with pytest.raises(NonFiniteError) as caught:
+        run(spec, dataset)
+    job = make_job(spec, dataset, tmp_path)
+    broken = Fitting(network_of(spec, dataset.row_shape, dataset.num_outputs, None), spec)
+    with torch.no_grad():
+        for parameter in broken.network.parameters():
+            parameter.fill_(torch.nan)
+    Checkpoints(job.checkpoints).write(0, broken.state_dict)
+    with pytest.raises(NonFiniteError) as again:
+        list(train(job, Solo(), torch.device("cpu")))
+    assert again.value.args[1:] == caught.value.args[1:]
+
+
 def test_every_report_tells_the_gradient_norm_and_a_warning_once() -> None:
     model = {"family": "mlp", "hidden": [8] * 12, "activation": "sigmoid"}
     reports, _ = run(*prepared(IRIS, model=model))
