@@ -130,9 +130,14 @@ class Backpropagation:
 
 
 def _perceptron(model: nn.Module) -> list[Layer] | None:
-    """The layers of a model that is nothing but linear layers and simple activations; None for another."""
+    """The layers of a model that is nothing but linear layers and simple activations; None for another.
+
+    And None for one with hooks, which only autograd calls: somebody wants to see what happens in it.
+    """
     layers: list[Layer] = []
     for module in _in_order(model):
+        if module._forward_hooks or module._forward_pre_hooks:
+            return None
         if isinstance(module, nn.Linear) and module.bias is not None:
             layers.append(Layer(module, None))
         elif type(module) in _ACTIVATIONS and layers and layers[-1].activation is None:

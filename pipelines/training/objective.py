@@ -38,7 +38,7 @@ class Objective:
         huber: e²/2 where |e| ≤ δ, else δ(|e| - δ/2).
         """
         losses = self._losses(outputs, targets)
-        return losses if self.class_weights is None else losses * self.class_weights[targets]
+        return losses if self.class_weights is None else losses * self.class_weights.to(losses)[targets]
 
     def penalty(self, network: nn.Module) -> Tensor:
         """λ₁‖w‖₁ + (λ₂/2)‖w‖² over the weights: matrices and kernels, neither biases nor norm parameters."""
@@ -87,7 +87,7 @@ class Objective:
 
 def build_objective(spec: TrainingSpec, class_weights: Sequence[float] | None, device: torch.device) -> Objective:
     """What a job minimises, with the weights (C,) of its classes, if any, on the device."""
-    weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32, device=device)
+    weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float64, device=device)
     return Objective(spec.loss, spec.regularization, weights)
 
 
@@ -101,7 +101,7 @@ def class_weights(loss: Loss, labels: Sequence[str], rows: Sequence[int]) -> tup
     if asked is None:
         return None
     if asked == "balanced":
-        return tuple(sum(rows) / (len(rows) * count) for count in rows)
+        return tuple(sum(rows) / (len(rows) * max(count, 1)) for count in rows)  # no rows, no matter
     for label in asked:
         if label not in labels:
             raise DataError("loss.class_weights", f"labels among {', '.join(labels)}", repr(label))

@@ -178,7 +178,7 @@ def test_kernels_and_recurrent_matrices_are_weights_and_biases_are_not(
 
 @pytest.mark.parametrize(("l1", "l2"), [(0.0, 0.0), (0.5, 0.0), (0.0, 2.0), (0.5, 2.0)])
 def test_the_gradient_of_a_penalty_is_that_of_its_formula(l1: float, l2: float) -> None:
-    objective = Objective(Loss(), Regularization(l1=l1, l2=l2))
+    objective = Objective(CrossEntropy(), Regularization(l1=l1, l2=l2))
     added, derived = (nn.Linear(3, 2) for _ in range(2))
     derived.load_state_dict(added.state_dict())
     with torch.no_grad():

@@ -16,7 +16,7 @@ def part(num_rows: int, *row: int) -> Part:
 
 
 def rows_of(chunk: Chunk) -> list[int]:
-    assert torch.equal(chunk.features.flatten(1)[:, 0].long(), chunk.targets)
+    assert torch.equal(chunk.inputs[0].flatten(1)[:, 0].long(), chunk.targets)
     return [int(row) for row in chunk.targets]
 
 
@@ -47,13 +47,13 @@ def test_an_update_may_go_through_several_slabs() -> None:
 def test_a_worker_without_rows_takes_part_in_the_step() -> None:
     (slab,) = slabs(part(2, 3), Batches(2, 5, 2, 3).stochastic(0, 1))
     (chunk,) = slab.chunks
-    assert (chunk.features.shape, chunk.num_rows, chunk.last) == ((0, 3), 2, True)
+    assert (chunk.inputs[0].shape, chunk.num_rows, chunk.last) == ((0, 3), 2, True)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_images_have_their_channels_last_in_memory(channels: int) -> None:
     (slab,) = slabs(part(6, channels, 4, 5), Batches(6, 4, 0, 1).full())
     for chunk in slab.chunks:
-        assert chunk.features.shape[1:] == (channels, 4, 5)
-        assert chunk.features.stride()[1:] == (1, 5 * channels, channels)
+        assert chunk.inputs[0].shape[1:] == (channels, 4, 5)
+        assert chunk.inputs[0].stride()[1:] == (1, 5 * channels, channels)
         rows_of(chunk)
