@@ -96,6 +96,7 @@ def test_bf16_learns_what_fp32_learns() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="compiling needs a compiler")
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # of torch's own compiler
 def test_compiled_code_learns_the_same() -> None:
     mlp = {"family": "mlp", "hidden": [16]}
     plain, compiled = (last_report(spec_of(model=mlp, compute={"compile": wish})) for wish in (False, True))
