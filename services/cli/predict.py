@@ -42,10 +42,19 @@ def predict(
     table = Table("row", "prediction", *(["probability"] if answer.class_labels else []), box=None)
     for number, prediction in enumerate(predictions, start=1):
         probability = [f"{prediction['probability']:.4f}"] if answer.class_labels else []
-        shown = prediction["prediction"]
-        table.add_row(str(number), f"{shown:.6g}" if isinstance(shown, float) else str(shown), *probability)
+        table.add_row(str(number), _shown(prediction["prediction"]), *probability)
     Console().print(f"{model}, version {answer.version}", highlight=False, soft_wrap=True)
     print_table(table)
+
+
+def _shown(prediction: object) -> str:
+    match prediction:
+        case float():
+            return f"{prediction:.6g}"
+        case list():
+            return ", ".join(map(_shown, prediction))
+        case _:
+            return str(prediction)
 
 
 def read_answer(answer: "Prediction") -> list[dict[str, object]]:
