@@ -90,7 +90,9 @@ def _reliability(test: Evaluation) -> Figure:
         ylabel="share of rows", ylim=(0, 1.02), title=f"Reliability (expected calibration error {bins.error:.3f})"
     )
     upper.legend(loc="upper left")
-    lower.bar(centers, bins.rows, width=0.9 / BINS, color="grey")
+    counts = lower.bar(centers[filled], bins.rows[filled], width=0.9 / BINS, color="grey")
+    lower.bar_label(counts, fontsize=7)
+    lower.margins(y=0.2)
     lower.set(xlabel="probability of the predicted class", ylabel="test rows", xlim=(0, 1))
     return figure
 
@@ -105,12 +107,12 @@ def _roc(test: Evaluation, labels: Sequence[str]) -> Figure:
     for number in ranked if len(ranked) <= _MAX_CURVES else []:
         hits, false_alarms = _curve(truth == number, test.probabilities[:, number])
         area = sklearn.metrics.auc(false_alarms, hits)
-        axes.plot(false_alarms, hits, linewidth=1, label=f"{literal(labels[number])} ({area:.3f})")
+        axes.plot(false_alarms, hits, linewidth=1, label=f"{literal(labels[number])} ({area:.4f})")
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle="--", label="chance (0.500)")
     axes.set(
         xlabel="false positive rate",
         ylabel="true positive rate",
-        title=f"ROC (test area {test.metrics['roc_auc']:.3f})",
+        title=f"ROC (test area {test.metrics['roc_auc']:.4f})",
         xlim=(-0.02, 1.02),
         ylim=(-0.02, 1.02),
         aspect="equal",
