@@ -22,9 +22,7 @@ def client_of(home: Path) -> MlflowClient:
 
 
 def weights(home: Path, model: str) -> Mapping[str, bytes]:
-    client = client_of(home)
-    source = client.get_model_version_download_uri(model, "1")
-    folder = Path(client.get_logged_model(source.rpartition("/")[2]).artifact_location.removeprefix("file://"))
+    folder = Path(client_of(home).get_model_version_download_uri(model, "1").removeprefix("file://"))
     return {name: array.tobytes() for name, array in load_file(folder / "weights.safetensors").items()}
 
 
