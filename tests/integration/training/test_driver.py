@@ -65,7 +65,7 @@ def published(home: Home, folder: Path) -> dict[str, bytes]:
 def test_a_killed_driver_has_a_successor_that_leaves_no_gap_and_no_double(home: Home, tmp_path: Path) -> None:
     run_id = submit(home, LONG)
     with driver(run_id, 1) as first:
-        eventually(lambda: bool(checkpoints(run_id)), PATIENTLY_S)
+        eventually(lambda: bool(checkpoints(run_id) and epochs(journal(run_id))), PATIENTLY_S)
         first.kill()
     seen = epochs(journal(run_id))
     assert 0 < len(seen) < EPOCHS
