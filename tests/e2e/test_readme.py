@@ -11,6 +11,7 @@ from pipelines.spec_file import load_spec, recipes
 from pipelines.training.launcher import ray_session
 from tests.integration.cli.commands import drivetrain, processes_of
 from tests.integration.pipelines.jobs import Home, Recorder, eventually
+from tests.integration.pipelines.test_recipes import PROMISES
 
 pytestmark = pytest.mark.slow
 
@@ -74,5 +75,5 @@ def test_the_other_recipes_train(recipe: str, home: Home) -> None:
     assert home.registry.champions() == {recipe: "1"}
 
 
-def test_every_recipe_is_tried_here() -> None:
-    assert set(recipes()) == DEMO_ACCURACY.keys() | OTHER_RECIPES.keys()
+def test_every_recipe_is_tried() -> None:
+    assert set(recipes()) == DEMO_ACCURACY.keys() | OTHER_RECIPES.keys() | PROMISES.keys()

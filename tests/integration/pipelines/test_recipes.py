@@ -12,18 +12,20 @@ from tests.integration.pipelines.jobs import Home, Recorder
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize(
-    ("recipe", "metric", "least"),
-    [
-        ("penguins-mlp", "accuracy", 0.95),
-        ("el-nino-rnn", "skill", 0.1),
-        ("digit-images-cnn", "accuracy", 0.95),
-        ("character-names-rnn", "accuracy", 0.9),
-    ],
-)
+PROMISES = {
+    "penguins-mlp": ("accuracy", 0.95),
+    "el-nino-rnn": ("skill", 0.1),
+    "digit-images-cnn": ("accuracy", 0.95),
+    "character-names-rnn": ("accuracy", 0.9),
+}
+"""A figure of the test rows, and what each recipe exceeds in it."""
+
+
+@pytest.mark.parametrize("recipe", PROMISES)
 def test_a_recipe_keeps_its_promise(
-    recipe: str, metric: str, least: float, cluster: None, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: str, cluster: None, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    metric, least = PROMISES[recipe]
     monkeypatch.chdir(tmp_path)
     if recipe == "digit-images-cnn":
         main(["digits", "digits"])
