@@ -49,8 +49,8 @@ def run_here(beginning: str) -> str | None:
 
     Raises InputError if several begin so, TrackingError if MLflow does not answer.
     """
-    if not os.environ.get("MLFLOW_TRACKING_URI") and not home().exists():
-        return None  # nothing was ever trained here, and to look for it would make the folder
+    if not os.environ.get("MLFLOW_TRACKING_URI") and not (home() / "mlflow.db").exists():
+        return None  # nothing was ever trained here, and to look for it would make the database
     from mlflow.exceptions import MlflowException
 
     from pipelines.tracking import SOURCE_NAME

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from services.cli.errors import InputError
+from services.cli.errors import AwayError, InputError
 from services.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -125,7 +125,16 @@ def resume(
         return
     console, service = Console(), address or "localhost:8003"
     with TrainingClient(service) as client:
-        resumed = client.resume(find(client, job).id)
+        try:
+            found = find(client, job)
+        except AwayError:
+            if address:
+                raise
+            raise InputError(
+                f"JOB: expected the id of a run that was trained here, or of a job of the service at {service}, "
+                f"came {job!r}: there is no such run, and no service answers there"
+            ) from None
+        resumed = client.resume(found.id)
         console.print(f"job {resumed.id} continues; {hint(resumed, service)}", highlight=False, soft_wrap=True)
         if not detach:
             follow(client, resumed, console)

@@ -44,25 +44,28 @@ def train(
     """
     from pipelines.spec_file import load_spec
 
+    _refuse_what_does_not_go_together(remote, key, detach=detach, find_lr=find_lr)
     parsed = load_spec(spec, overrides or [])
     if find_lr:
         from services.cli.find_rate import find_rate
 
-        if remote or key or detach:
-            given = remote or key or "--detach"
-            raise InputError(
-                f"--find-lr: expected without --remote, --key and --detach, as it runs here, came with {given}"
-            )
         find_rate(parsed, spec)
-        return
-    if remote:
+    elif remote:
         from services.cli.remote_train import train_remotely
 
         train_remotely(parsed, remote, key=key, detach=detach)
-        return
-    if key or detach:
-        given = "--key" if key else "--detach"
-        raise InputError(f"{given}: expected together with --remote or DRIVETRAIN_TRAINING_ADDRESS, came alone")
-    from services.cli.here import train_here
+    else:
+        from services.cli.here import train_here
 
-    train_here(parsed)
+        train_here(parsed)
+
+
+def _refuse_what_does_not_go_together(remote: str, key: str, *, detach: bool, find_lr: bool) -> None:
+    options = {f"--remote (or DRIVETRAIN_TRAINING_ADDRESS) {remote}": remote, f"--key {key}": key, "--detach": detach}
+    given = [option for option, value in options.items() if value]
+    if find_lr and given:
+        came = " and ".join(given)
+        raise InputError(f"--find-lr: expected without --remote, --key and --detach, as it runs here, came with {came}")
+    if given and not remote:
+        option = given[0].partition(" ")[0]
+        raise InputError(f"{option}: expected together with --remote or DRIVETRAIN_TRAINING_ADDRESS, came alone")

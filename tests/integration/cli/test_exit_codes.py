@@ -19,6 +19,7 @@ from tests.integration.pipelines.ports import free_port
         (["train", "digits-mlp", "--set", "training.epochs=none"], "training.epochs: expected a valid integer"),
         (["train", "my.yaml"], "data.rows: expected greater than or equal to 10, came 1"),
         (["init", "digits-mlp", "my.yaml"], "PATH: expected a file that does not exist yet, came 'my.yaml'"),
+        (["resume", "deadbeef"], "JOB: expected the id of a run that was trained here, or of a job of the service at "),
         (["init", "digits-mlp", "none/my.yaml"], "PATH: expected a place to write to, came 'none/my.yaml' (No such"),
     ],
 )
