@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from services.cli.tables import print_table
-from tests.benchmarks.environments import SetUpError
+from tests.benchmarks.contest import Missing, count
 from tests.benchmarks.machine import warn_if_busy
 from tests.benchmarks.serving import contestants as table_of
 from tests.benchmarks.serving import load, plot, report, targets
@@ -43,58 +43,34 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS), help="models to serve")
-    parser.add_argument("--in-flight", nargs="+", type=_count, default=[1, 16, 64], help="requests under way at a time")
+    parser.add_argument("--in-flight", nargs="+", type=count, default=[1, 16, 64], help="requests under way at a time")
     parser.add_argument("--contestants", nargs="+", choices=known, default=known, help="servers to measure")
     parser.add_argument(
-        "--seconds", type=_count, default=3, help="length of one run of the load, two a measurement (default: 3)"
+        "--seconds", type=count, default=3, help="length of one run of the load, two a measurement (default: 3)"
     )
-    parser.add_argument("--repetitions", type=_count, default=3, help="measurements a cell (default: 3)")
+    parser.add_argument("--repetitions", type=count, default=3, help="measurements a cell (default: 3)")
     parser.add_argument(
-        "--connections", type=_count, default=1, help="connections that share the requests (default: 1, as one channel)"
+        "--connections", type=count, default=1, help="connections that share the requests (default: 1, as one channel)"
     )
     return parser.parse_args(arguments)
 
 
-def _count(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError("expected 1 or more")
-    return number
-
-
 class Benchmark:
-    """One run; `failures` collects what could not be measured."""
+    """One run, and what could not be measured in it."""
 
     def __init__(self, console: Console, plan: Plan) -> None:
         self._console, self._plan = console, plan
-        self.failures: list[str] = []
+        self.missing = Missing(console)
         self.measurements: list[Measurement] = []
-
-    def set_up(self, contestants: Sequence[Contestant]) -> list[Contestant]:
-        """Those that can take part."""
-        ready = []
-        for contestant in contestants:
-            self._console.print(f"setting up {contestant.title}", highlight=False)
-            try:
-                contestant.peer.set_up(FOLDER.absolute())
-            except SetUpError as error:
-                self.fail(f"{contestant.name} could not be set up: {error}")
-            else:
-                ready.append(contestant)
-        return ready
 
     def run(self, models: Sequence[Model], contestants: Sequence[Contestant]) -> None:
         """Measure, and say so; the figures so far are kept when the run is cut short."""
         try:
-            for each in measure(self._plan, models, contestants, FOLDER.absolute(), self.fail):
+            for each in measure(self._plan, models, contestants, FOLDER.absolute(), self.missing.tell):
                 self.measurements.append(each)
                 self._console.print(_progress(each, self._plan.repetitions), highlight=False, soft_wrap=True)
         finally:
-            report.write_json(FOLDER / "serving.json", self._plan, self.measurements, self.failures)
-
-    def fail(self, reason: str) -> None:
-        """Say loudly that something is missing."""
-        self.failures.append(reason)
-        self._console.print(f"MISSING: {reason}", style="bold red", markup=False, highlight=False)
+            report.write_json(FOLDER / "serving.json", self._plan, self.measurements, self.missing.reasons)
 
 
 def _progress(each: Measurement, repetitions: int) -> str:
@@ -121,15 +97,19 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     benchmark = Benchmark(console, Plan(chosen.in_flight, chosen.seconds, chosen.repetitions, chosen.connections))
     everyone = {contestant.name: contestant for contestant in table_of.CONTESTANTS}
-    contestants = benchmark.set_up([everyone[name] for name in everyone if name in chosen.contestants])
+    contestants = benchmark.missing.set_up([everyone[name] for name in everyone if name in chosen.contestants], _set_up)
     with console.status("training the models"):
         models = [provide(name, FOLDER.absolute() / "home") for name in chosen.models]
     benchmark.run(models, contestants)
     cells = summarise(benchmark.measurements)
     _show(console, cells, {contestant.name: contestant.title for contestant in contestants})
-    for failure in benchmark.failures:
+    for failure in benchmark.missing.reasons:
         console.print(f"MISSING: {failure}", style="bold red", markup=False, highlight=False)
-    sys.exit(exit_status(list(cells.values()), benchmark.failures))
+    sys.exit(exit_status(list(cells.values()), benchmark.missing.reasons))
+
+
+def _set_up(contestant: Contestant) -> None:
+    contestant.peer.set_up(FOLDER.absolute())
 
 
 def _show(console: Console, cells: dict[Key, Cell], titles: dict[str, str]) -> None:

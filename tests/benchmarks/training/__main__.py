@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from services.cli.tables import print_table
-from tests.benchmarks.environments import SetUpError
+from tests.benchmarks.contest import Missing, count
 from tests.benchmarks.machine import warn_if_busy
 from tests.benchmarks.training import plot, report, targets
 from tests.benchmarks.training.contestants import CONTESTANTS, Contestant, RunError
@@ -50,37 +50,18 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--on-ray", nargs="+", choices=(*ON_RAY, "none"), default=list(ON_RAY), help="what to measure on a local Ray"
     )
-    parser.add_argument("--repetitions", type=_count, default=3, help="measurements of each (default: 3)")
+    parser.add_argument("--repetitions", type=count, default=3, help="measurements of each (default: 3)")
     return parser.parse_args(arguments)
 
 
-def _count(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError("expected 1 or more")
-    return number
-
-
 class Benchmark:
-    """One run; `failures` collects what could not be measured."""
+    """One run, and what could not be measured in it."""
 
     def __init__(self, console: Console, workplace: Path, repetitions: int) -> None:
         self._console, self._workplace, self._repetitions = console, workplace, repetitions
-        self.failures: list[str] = []
+        self.missing = Missing(console)
         self.measurements: list[Measurement] = []
         self.on_ray: dict[str, Any] = {}
-
-    def set_up(self, contestants: Sequence[Contestant]) -> list[Contestant]:
-        """Those that can take part."""
-        ready = []
-        for contestant in contestants:
-            self._console.print(f"setting up {contestant.title}", highlight=False)
-            try:
-                contestant.set_up(self._workplace)
-            except SetUpError as error:
-                self.fail(f"{contestant.name} could not be set up: {error}")
-            else:
-                ready.append(contestant)
-        return ready
 
     def run(self, works: Sequence[str], contestants: Sequence[Contestant]) -> None:
         """Repetition by repetition, work by work, the contestants take turns (A B C A B C)."""
@@ -93,7 +74,7 @@ class Benchmark:
                 try:
                     measured = contestant.run(work, folder, self._workplace, repetition)
                 except RunError as error:
-                    self.fail(f"{contestant.name} with {work}: {error}")
+                    self.missing.tell(f"{contestant.name} with {work}: {error}")
                     continue
                 self.measurements.append(measured)
                 self._console.print(_progress(measured, self._repetitions), highlight=False, soft_wrap=True)
@@ -107,14 +88,9 @@ class Benchmark:
             try:
                 subprocess.run([*command, str(self._repetitions)], check=True, timeout=_ON_RAY_DEADLINE_S)
             except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-                self.fail(f"{name}: {error}")
+                self.missing.tell(f"{name}: {error}")
             else:
                 self.on_ray[name] = json.loads(result.read_text())
-
-    def fail(self, reason: str) -> None:
-        """Say loudly that something is missing."""
-        self.failures.append(reason)
-        self._console.print(f"MISSING: {reason}", style="bold red", markup=False, highlight=False)
 
     def _folder(self, work: str, contestant: Contestant) -> Path:
         return self._workplace / "training-works" / f"{work}-{contestant.name}"
@@ -138,14 +114,18 @@ def main() -> None:
     warn_if_busy(console)
     FOLDER.mkdir(parents=True, exist_ok=True)
     benchmark = Benchmark(console, FOLDER.absolute(), chosen.repetitions)
-    contestants = benchmark.set_up([each for each in CONTESTANTS if each.name in chosen.contestants])
+    contestants = benchmark.missing.set_up([each for each in CONTESTANTS if each.name in chosen.contestants], _set_up)
     try:
         benchmark.run(chosen.works, contestants)
         benchmark.run_on_ray([name for name in ON_RAY if name in chosen.on_ray])
     finally:  # also when the run is cut short
-        report.write_json(FOLDER / "training.json", benchmark.measurements, benchmark.on_ray, benchmark.failures)
+        report.write_json(FOLDER / "training.json", benchmark.measurements, benchmark.on_ray, benchmark.missing.reasons)
     verdicts = _show(console, benchmark, {each.name: each.title for each in contestants})
-    sys.exit(exit_status(verdicts, benchmark.failures))
+    sys.exit(exit_status(verdicts, benchmark.missing.reasons))
+
+
+def _set_up(contestant: Contestant) -> None:
+    contestant.set_up(FOLDER.absolute())
 
 
 def _show(console: Console, benchmark: Benchmark, titles: dict[str, str]) -> list[Verdict]:
@@ -164,7 +144,7 @@ def _show(console: Console, benchmark: Benchmark, titles: dict[str, str]) -> lis
     verdicts += [targets.scaling_verdict(scaling)] if scaling else []
     if verdicts:
         print_table(verdict_table(verdicts))
-    for failure in benchmark.failures:
+    for failure in benchmark.missing.reasons:
         console.print(f"MISSING: {failure}", style="bold red", markup=False, highlight=False)
     return verdicts
 
