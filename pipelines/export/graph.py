@@ -11,7 +11,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from pipelines.data.dataset import INPUT, Dataset
+from pipelines.data.dataset import INPUT, LENGTHS, Dataset
 from pipelines.data.encoding import Category, Quantity
 from pipelines.data.scaling import Scaling
 from pipelines.export.recurrence import OPSET, TRANSLATIONS, OnnxRecurrence
@@ -19,8 +19,6 @@ from pipelines.models.network import example_steps
 from pipelines.models.rnn import Recurrence
 from pipelines.registry.manifest import Datatype, Image
 from pipelines.registry.manifest import Tensor as TensorContract
-
-LENGTHS = "lengths"
 
 _ROWS_A_PASS = 1024
 
@@ -101,6 +99,8 @@ def contract(
     Series may be of another length than those of the dataset if the network takes `any_length`.
     """
     inputs = tuple(map(_column, dataset.encoding.columns)) or (_text(dataset) or _features(dataset, any_length),)
+    if dataset.has_lengths:
+        inputs += (TensorContract(name=LENGTHS, datatype="INT64", shape=(-1,), steps_of=INPUT),)
     if dataset.task == "regression":
         outputs = dataset.num_outputs if isinstance(dataset.num_outputs, tuple) else (dataset.num_outputs,)
         return inputs, (TensorContract(name="prediction", datatype="FP32", shape=(-1, *outputs)),)

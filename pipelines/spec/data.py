@@ -150,6 +150,9 @@ class NpzSource(FileSource):
     """Name of the array with the features."""
     target: str = Field(default="target", min_length=1)
     """Name of the array with the target."""
+    lengths: str | None = Field(default=None, min_length=1)
+    """Name of the array with how many steps of each row count, where series [time, features] were filled up to one
+    length; what fills them up changes nothing. By default all count."""
 
 
 class Augmentation(Section):
