@@ -67,6 +67,10 @@ class Dataset:
     """Whether rows are pictures, (channels, height, width) from 0 to 255, that were made to fit."""
     season: int | None = None
     """Of a series: the steps after which it is alike."""
+    num_relative: int = 0
+    """Of a series: so many columns, the first, are told relative to the last step of their window."""
+    carries: bool = False
+    """Of a series: whether a window may have gaps, which the last value before them fills."""
     text: Text | None = None
     """Of texts: how they became the token indices that `features` are."""
 

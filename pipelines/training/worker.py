@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.data.dataset import Dataset, Rows
+from pipelines.data.windows import levelled
 from pipelines.errors import TrainingError
 from pipelines.models.network import network_of
 from pipelines.spec.training_spec import TrainingSpec
@@ -204,6 +205,7 @@ def _rows_of_classes(dataset: Dataset) -> list[int]:
 
 
 def _scaled(dataset: Dataset, rows: Rows) -> Rows:
+    rows = levelled(rows, dataset.num_relative)
     targets = rows.targets
     if dataset.task == "regression":
         targets = dataset.target.apply(targets.astype(np.float32)).astype(np.float32)
