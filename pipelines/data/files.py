@@ -160,7 +160,7 @@ def _translated(kind: str, path: str, found: Files, read: Callable[[str], pd.Dat
         return read(path)
     except (ValueError, OSError, EOFError, ArrowException, pd.errors.ParserError) as error:
         which = f"{Path(path).name}: " if len(found.paths) > 1 else ""
-        raise DataError("data.path", f"a readable {kind} file", f"{which}{error}") from error
+        raise DataError("data.path", f"a readable {kind} file", f"{which}{error}".strip()) from error
 
 
 def _check_columns(found: Files, columns: list[Iterable[str]]) -> None:
