@@ -11,7 +11,7 @@ import torch
 from pipelines.training.loop import EpochReport
 from pipelines.training.tally import Measures
 from pipelines.training.usage import Meter, Sample, Usage
-from pipelines.training.worker import Trained, metered
+from pipelines.training.worker import Trained, observed
 
 REPORTS = [EpochReport(n, Measures(1.0), Measures(1.0), 0.0, 0.1, 1.0, 1.0, best=n == 1) for n in (1, 2, 3)]
 LAST = Trained({}, 1)
@@ -47,7 +47,7 @@ def test_samples_come_by_themselves_in_their_order() -> None:
 
 
 def test_a_worker_tells_its_usage_at_the_first_epoch_and_at_the_end() -> None:
-    events = list(metered(iter([*REPORTS, LAST]), rank=3))
+    events = list(observed(iter([*REPORTS, LAST]), rank=3))
     assert [type(event) for event in events] == [Usage, *[EpochReport] * 3, Usage, Trained]
     assert [event.rank for event in events if isinstance(event, Usage)] == [3, 3]
     assert [event for event in events if not isinstance(event, Usage)] == [*REPORTS, LAST]
@@ -59,7 +59,7 @@ def test_a_worker_that_fails_leaves_no_thread() -> None:
         raise ValueError("no luck")
 
     with pytest.raises(ValueError, match="no luck"):
-        list(metered(failing(), rank=0))
+        list(observed(failing(), rank=0))
     assert "usage" not in {thread.name for thread in threading.enumerate()}
 
 
