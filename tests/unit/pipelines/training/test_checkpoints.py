@@ -157,6 +157,16 @@ def test_early_stopping_goes_on_counting(tmp_path: Path) -> None:
         assert_same(carried_out(job_of(spec, folder)), undisturbed)
 
 
+def test_a_checkpoint_holds_the_best_weights_beside_the_last(tmp_path: Path) -> None:
+    job = job_of(spec_of(**STOPPING), tmp_path)
+    reports, trained = carried_out(job)
+    state = Checkpoints(job.checkpoints, SETTINGS).read(Moment(len(reports)))
+    assert trained.best_epoch < len(reports)
+    for name, weight in trained.weights.items():
+        assert state["best"]["weights"][name].numpy().tobytes() == weight.tobytes()
+        assert not torch.equal(state["network"][name], state["best"]["weights"][name])
+
+
 def test_other_data_is_another_job(tmp_path: Path) -> None:
     spec = spec_of()
     leave_checkpoint(job_of(spec, tmp_path), 5)
