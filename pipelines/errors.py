@@ -7,6 +7,7 @@
     ├── TrainingError     a worker failed
     │   ├── NonFiniteError        the loss is no longer a number: where that began
     │   └── WorkerLostError       its process or node is gone
+    │       └── ClusterLostError  and so is the Ray that could start another
     ├── TrackingError     the MLflow run could not be opened or closed
     │   └── SupersededError       the run is another process's now
     └── RegistryError     the model registry refused or could not be reached
@@ -91,6 +92,10 @@ class NonFiniteError(TrainingError):
 
 class WorkerLostError(TrainingError):
     """A worker's process or node is gone, through no fault of the job: another worker can go on from a checkpoint."""
+
+
+class ClusterLostError(WorkerLostError):
+    """The Ray that ran the job is gone: another process can go on from a checkpoint."""
 
 
 class TrackingError(DrivetrainError):

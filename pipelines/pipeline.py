@@ -31,12 +31,12 @@ from pipelines.registry.promotion import Decision
 from pipelines.registry.publication import Draft, publish
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import dump_spec, flatten
-from pipelines.tracking import SPEC_FILE, Run, adopt_run, git_commit, open_run
+from pipelines.tracking import RESTARTS_TAG, SPEC_FILE, Run, adopt_run, git_commit, open_run
 from pipelines.training.checkpoints import claimed, forget
-from pipelines.training.launcher import check_resources, launch, ray_session
+from pipelines.training.launcher import Replaced, check_resources, launch, ray_session
 from pipelines.training.loop import EpochReport
 from pipelines.training.usage import Usage
-from pipelines.training.worker import Trained, make_job
+from pipelines.training.worker import Trained, Warned, make_job
 from pipelines.variants import Candidate, choose_variant
 
 _log = logging.getLogger(__name__)
@@ -192,6 +192,11 @@ def _train(
                 return event, reports
             case Usage():
                 _record_usage(run, event, spec.compute.workers)
+            case Warned():
+                _warn_of_worker(run, event, watcher)
+            case Replaced():
+                run.set_tag(RESTARTS_TAG, str(spec.training.retries - event.left))
+                watcher.warning(event.text)
             case EpochReport():
                 reports.append(event)
                 run.log_metrics(event.metrics, step=event.epoch)
@@ -211,6 +216,13 @@ def _warn(run: Run, report: EpochReport, watcher: Watcher) -> None:
     for kind, text in report.health.warnings:
         told = f"epoch {report.epoch}: {text}"
         run.set_tag(WARNING_TAG + kind, told)
+        watcher.warning(told)
+
+
+def _warn_of_worker(run: Run, warned: Warned, watcher: Watcher) -> None:
+    for text in warned.texts:
+        told = f"worker {warned.rank}: {text}"
+        run.set_tag(f"{WARNING_TAG}worker_{warned.rank}", told)
         watcher.warning(told)
 
 

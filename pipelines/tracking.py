@@ -32,6 +32,8 @@ from pipelines.outages import outlast
 _log = logging.getLogger(__name__)
 
 FAILURE_TAG = "drivetrain.failure"
+RESTARTS_TAG = "drivetrain.job.restarts"
+"""How many of `training.retries` are used up since the job was submitted, begun here or resumed by its user."""
 SPEC_FILE = "spec.yaml"
 """The run's artifact that says what was asked for."""
 SOURCE_NAME = "drivetrain train"

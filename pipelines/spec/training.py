@@ -16,6 +16,20 @@ class EarlyStopping(Section):
     """Smallest fall of the validation loss that counts as an improvement."""
 
 
+class Checkpointing(Section):
+    """When the state of training is kept, so that what is lost or interrupted goes on from there.
+
+    Each checkpoint also holds the weights of the best epoch so far. None comes sooner than a second after the last one,
+    nor as long as writing would take more than a twentieth of the time: short epochs have not one each.
+    """
+
+    every_minutes: float = Field(default=1.0, ge=0, le=1440)
+    """Minutes without a checkpoint after which one is taken within an epoch too (not with gd, whose epochs are one
+    update); one is due at each epoch's end."""
+    keep: int = Field(default=2, ge=1, le=1000)
+    """How many stay, the newest ones; an earlier one serves if the last turns out to be damaged."""
+
+
 class Training(Section):
     """How long and in what batches."""
 
@@ -26,7 +40,9 @@ class Training(Section):
     early_stopping: EarlyStopping | None = None
     """Off by default. The weights of the epoch with the lowest validation loss are kept either way."""
     retries: int = Field(default=3, ge=0, le=100)
-    """How often lost workers, and how often a lost driver, are replaced; training goes on from the last checkpoint."""
+    """How often lost workers or a lost driver are replaced, together; training goes on from the last checkpoint."""
+    checkpoints: Checkpointing = Checkpointing()
+    """When the state of training is kept."""
 
 
 class Compute(Section):

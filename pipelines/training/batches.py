@@ -41,5 +41,10 @@ class Batches:
         batches = torch.split(torch.arange(self.num_rows), self.batch_size)
         yield Update([self._share(batch) for batch in batches], self.num_rows)
 
+    @property
+    def share(self) -> int:
+        """Rows that a worker takes of a batch, at most: the same number for all of them."""
+        return -(-self.batch_size // self.size)
+
     def _share(self, batch: Tensor) -> Tensor:
         return batch[self.rank :: self.size] if self.size > 1 else batch

@@ -1,7 +1,6 @@
 """Checkpoints of a job, from which a lost one goes on: written whole or not at all, and checked when read.
 
-A file is named after the number of epochs that are over and the SHA-256 of its content; its state may be from within
-the next epoch. Reading runs no code that a file might hold.
+A file is named after its moment and the SHA-256 of its content. Reading runs no code that a file might hold.
 """
 
 import fcntl
@@ -10,101 +9,114 @@ import io
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from pipelines.errors import SupersededError
 from pipelines.home import checkpoints_folder
+from pipelines.spec.training import Checkpointing
 from pipelines.training.health import Health
-from pipelines.training.loop import EpochReport, Passed
+from pipelines.training.loop import EpochReport
 from pipelines.training.tally import Measures
 
 _log = logging.getLogger(__name__)
 
 State = Mapping[str, Any]
 
-NONE = -1
-"""No epoch: 0 stands for the first one, which may have a checkpoint within."""
 
-_KEPT = 2
-_EVERY_S = 1.0
+class Moment(NamedTuple):
+    """How far training has come."""
+
+    epochs: int
+    """That are over."""
+    updates: int = 0
+    """Of the next one."""
+
+
+_AT_LEAST_S = 1.0
+"""Between two checkpoints; epochs can be far shorter than writing a file takes."""
 _SHARE = 0.05
 """Of the time of training, what writing may take."""
 
 
 class Checkpoints:
-    """The checkpoints in one folder; without a folder none are kept.
+    """The checkpoints in one folder, taken as often as `settings` say; without a folder none are kept.
 
-    Epochs can be far shorter than writing a file takes, so `offer` writes at most one a second, and none that would
-    take more than a twentieth of the time. What comes after the last one is trained again, to the same weights.
+    What comes after the last one is trained again, to the same weights.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
-        self._due_s = time.monotonic() + _EVERY_S
-        self._last = NONE
+    def __init__(self, folder: Path | None, settings: Checkpointing) -> None:
+        self._folder, self._settings = folder, settings
+        self._last: Moment | None = None
+        self._last_s = time.monotonic()
+        self._pause_s = _AT_LEAST_S
 
-    def newest(self) -> int:
-        """The last epoch with a checkpoint that is whole, or NONE. Deletes later ones that are not."""
-        for epoch, file in sorted(self._files().items(), reverse=True):
-            if self._content(epoch) is not None:
-                return epoch
-            _log.warning("the checkpoint of epoch %d is not whole: going on from an earlier one", epoch)
+    def newest(self) -> Moment | None:
+        """The last moment with a checkpoint that is whole, if there is one. Deletes later ones that are not."""
+        for moment, file in reversed(self._files()):
+            if _content(file) is not None:
+                return moment
+            _log.warning("%s is not whole: going on from an earlier checkpoint", file)
             with suppress(OSError):
                 file.unlink()
-        return NONE
+        return None
 
-    def read(self, epoch: int) -> State:
-        """The state after an epoch, or from within the next. FileNotFoundError if no whole checkpoint has it."""
-        content = self._content(epoch)
+    def read(self, moment: Moment) -> State:
+        """The state at a moment. FileNotFoundError if no whole checkpoint has it."""
+        contents = (_content(file) for found, file in self._files() if found == moment)
+        content = next((content for content in contents if content is not None), None)
         if content is None:
-            raise FileNotFoundError(f"no whole checkpoint of epoch {epoch} in {self._folder}")
-        self._last = epoch
-        with torch.serialization.safe_globals([EpochReport, Health, Measures, Passed]):
+            raise FileNotFoundError(f"no whole checkpoint of {_told(moment)} in {self._folder}")
+        self._last = moment
+        with torch.serialization.safe_globals([EpochReport, Health, Measures]):
             state: State = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         return state
 
-    def offer(self, epoch: int, state: Callable[[], State]) -> None:
-        """Write the state after an epoch, or from within the next, if it is time to."""
-        if self._folder is not None and time.monotonic() >= self._due_s:
-            self._keep(self._folder, epoch, state)
+    def is_due(self, moment: Moment) -> bool:
+        """Whether it is time for a checkpoint, now that training has come to this moment."""
+        pause_s = max(self._pause_s, self._settings.every_minutes * 60 if moment.updates else 0.0)
+        return self._folder is not None and time.monotonic() >= self._last_s + pause_s
 
-    def write(self, epoch: int, state: Callable[[], State]) -> None:
-        """Write the state after an epoch unless that is there, and forget all but the last two.
+    def write(self, moment: Moment, state: State) -> None:
+        """Write the state at a moment unless that is there, and forget all but the newest.
 
         A fault of the disk is logged: training goes on without.
         """
-        if self._folder is not None and epoch != self._last:
-            self._keep(self._folder, epoch, state)
-
-    def _keep(self, folder: Path, epoch: int, state: Callable[[], State]) -> None:
+        if self._folder is None or moment == self._last:
+            return
         started_s = time.monotonic()
         buffer = io.BytesIO()
-        torch.save(dict(state()), buffer)
+        torch.save(dict(state), buffer)
         try:
-            _write(folder, epoch, buffer.getbuffer())
+            self._put(self._folder, moment, buffer.getbuffer())
         except OSError as error:
-            _log.warning("could not write the checkpoint of epoch %d (%s); training goes on", epoch, error)
-        self._last = epoch
-        self._due_s = time.monotonic() + max(_EVERY_S, (time.monotonic() - started_s) / _SHARE)
+            _log.warning("could not write the checkpoint of %s (%s); training goes on", _told(moment), error)
+        self._last, self._last_s = moment, time.monotonic()
+        self._pause_s = max(_AT_LEAST_S, (self._last_s - started_s) / _SHARE)
 
-    def _files(self) -> dict[int, Path]:
-        return {} if self._folder is None else _files(self._folder)
+    def _put(self, folder: Path, moment: Moment, content: memoryview) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"{moment.epochs:08d}-{moment.updates:08d}-"
+        part = folder / f"{name}{os.getpid()}.part"
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(folder / f"{name}{hashlib.sha256(content).hexdigest()}.pt")
+        newest = {file for _, file in self._files()[-self._settings.keep :]}
+        for old in set(folder.iterdir()) - newest:
+            old.unlink(missing_ok=True)
 
-    def _content(self, epoch: int) -> bytes | None:
-        file = self._files().get(epoch)
-        if file is None:
-            return None
-        try:
-            content = file.read_bytes()
-        except OSError:
-            return None
-        return content if hashlib.sha256(content).hexdigest() == _sha256_of(file) else None
+    def _files(self) -> list[tuple[Moment, Path]]:
+        """Oldest first."""
+        return (
+            [] if self._folder is None else sorted((_moment_of(file), file) for file in self._folder.glob("*-*-*.pt"))
+        )
 
 
 @contextmanager
@@ -125,22 +137,20 @@ def forget(folder: Path) -> None:
     rmtree(folder, ignore_errors=True)
 
 
-def _write(folder: Path, epoch: int, content: memoryview) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / f"{epoch:08d}-{os.getpid()}.part"
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    written = part.replace(folder / f"{epoch:08d}-{hashlib.sha256(content).hexdigest()}.pt")
-    epochs = sorted((_files(folder) | {epoch: written}).items())
-    for old in set(folder.iterdir()) - {file for _, file in epochs[-_KEPT:]}:
-        old.unlink(missing_ok=True)
+def _content(file: Path) -> bytes | None:
+    """What is in a checkpoint; None if it is not whole."""
+    try:
+        content = file.read_bytes()
+    except OSError:
+        return None
+    return content if hashlib.sha256(content).hexdigest() == file.stem.rpartition("-")[2] else None
 
 
-def _files(folder: Path) -> dict[int, Path]:
-    return {int(file.name.partition("-")[0]): file for file in folder.glob("*-*.pt")}
+def _moment_of(file: Path) -> Moment:
+    epochs, updates, _ = file.stem.split("-")
+    return Moment(int(epochs), int(updates))
 
 
-def _sha256_of(file: Path) -> str:
-    return file.stem.partition("-")[2]
+def _told(moment: Moment) -> str:
+    within = f" and {moment.updates} updates" if moment.updates else ""
+    return f"{moment.epochs} epochs{within}"

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -28,11 +29,12 @@ from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pipelines.errors import DrivetrainError, ResourceError, TrainingError, WorkerLostError
+from pipelines.errors import ClusterLostError, DrivetrainError, ResourceError, TrainingError, WorkerLostError
 from pipelines.home import home
 from pipelines.spec.training import Compute
+from pipelines.training.local_ray import LocalRay, wanted_address
+from pipelines.training.loop import EpochReport
 from pipelines.training.team import lost_contact
-from pipelines.training.usage import Usage
 from pipelines.training.worker import Event, Job, Trained, Worker, train_rank
 
 _log = logging.getLogger(__name__)
@@ -53,6 +55,9 @@ _FAILED = "a training worker failed: "
 _COLLECTIVE_TIMEOUT_S = 600
 """How long workers wait for one that lives but does not come to the exchange of gradients."""
 
+_LOOK_EVERY_S = 1.0
+"""At a local Ray, while nothing comes from the workers."""
+
 
 @contextmanager
 def ray_session() -> Iterator[None]:
@@ -64,7 +69,7 @@ def ray_session() -> Iterator[None]:
         yield
         return
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    address = os.environ.get("RAY_ADDRESS") or "local"
+    address = wanted_address()
     local_only: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
@@ -79,31 +84,44 @@ def ray_session() -> Iterator[None]:
         ray.shutdown()
 
 
-def launch(job: Job, retries: int) -> Iterator[Event]:
-    """Train on Ray: each epoch's report once, as it comes, at last the weights; in between what machines are busy with.
+@dataclass(frozen=True)
+class Replaced:
+    """Lost workers are being replaced by others."""
+
+    text: str
+    left: int
+    """How often that may happen again."""
+
+
+def launch(job: Job, retries: int) -> Iterator[Event | Replaced]:
+    """Train on Ray: each epoch's report once, as it comes, at last the weights; in between what else workers tell.
 
     Closing the iterator ends the workers.
 
     Up to `retries` times lost workers are replaced by others, which go on from the job's last checkpoint. Raises
-    WorkerLostError when that is used up, and what a worker raised, or TrainingError, if the fault lies with the job.
+    WorkerLostError when that is used up, ClusterLostError if a local Ray is gone as a whole, and what a worker raised,
+    or TrainingError, if the fault lies with the job.
     """
     start = _one_worker if job.spec.compute.workers == 1 else _several_workers
-    epoch = 0
+    local_ray, epoch = LocalRay(), 0
     for left in range(retries, -1, -1):
         try:
-            for event in start(job):
-                if isinstance(event, Trained):
-                    yield event
-                    return
-                if isinstance(event, Usage):
-                    yield event
-                elif event.epoch > epoch:
+            for event in start(job, local_ray):
+                if isinstance(event, EpochReport):
+                    if event.epoch <= epoch:
+                        continue
                     epoch = event.epoch
-                    yield event
+                yield event
+                if isinstance(event, Trained):
+                    return
+        except ClusterLostError:
+            raise
         except WorkerLostError as error:
+            local_ray.check()
             if left == 0:
                 raise
-            _log.warning("%s; starting others, which go on from the last checkpoint; retries left: %d", error, left - 1)
+            text = f"{error}; starting others, which go on from the last checkpoint; retries left: {left - 1}"
+            yield Replaced(text, left - 1)
 
 
 def check_resources(compute: Compute) -> None:
@@ -118,12 +136,13 @@ def check_resources(compute: Compute) -> None:
             )
 
 
-def _one_worker(job: Job) -> Iterator[Event]:
+def _one_worker(job: Job, local_ray: LocalRay) -> Iterator[Event]:
     compute = job.spec.compute
     actor: Any = ray.remote(Worker)
     worker = actor.options(num_cpus=compute.cpus_per_worker, num_gpus=compute.gpus_per_worker).remote()
     try:
-        for event in worker.run.options(num_returns="streaming").remote(ray.put(job)):
+        events = worker.run.options(num_returns="streaming").remote(ray.put(job))
+        while _has_come(events, local_ray) and (event := next(events, None)) is not None:
             yield ray.get(event)
     except RayError as error:
         raise _failure(error) from error
@@ -131,7 +150,15 @@ def _one_worker(job: Job) -> Iterator[Event]:
         ray.kill(worker)
 
 
-def _several_workers(job: Job) -> Iterator[Event]:
+def _has_come(awaited: Any, local_ray: LocalRay) -> bool:  # noqa: ANN401 - a reference, or a generator of them
+    """True as soon as there is something to get; ClusterLostError if nothing can come any more."""
+    local_ray.check()
+    while not ray.wait([awaited], timeout=_LOOK_EVERY_S)[0]:
+        local_ray.check()
+    return True
+
+
+def _several_workers(job: Job, local_ray: LocalRay) -> Iterator[Event]:
     compute = job.spec.compute
     _log.info(
         "%d workers share each batch of %d rows; batch and learning rate %g are what one worker would have",
@@ -152,7 +179,7 @@ def _several_workers(job: Job) -> Iterator[Event]:
     )
     fitting = _in_background(trainer.fit)
     try:
-        yield from _until_done(events, fitting)
+        yield from _until_done(events, fitting, local_ray)
         fitting.result()
     except (RayError, ray.train.TrainingFailedError) as error:
         raise _failure(error) from error
@@ -179,10 +206,13 @@ def _in_background(call: Callable[[], Any]) -> Future[Any]:
     return future
 
 
-def _until_done(events: Queue, fitting: Future[Any]) -> Iterator[Event]:
+def _until_done(events: Queue, fitting: Future[Any], local_ray: LocalRay) -> Iterator[Event]:
+    actor: Any = events.actor
     while True:
+        coming = actor.get.remote(timeout=0.5)  # as `events.get` does, which would wait in vain without Ray
+        _has_come(coming, local_ray)
         try:
-            event = events.get(timeout=0.5)
+            event = ray.get(coming)
         except Empty:
             if fitting.done():
                 return

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -25,6 +25,7 @@ from pipelines.training.gradients import gradients_of
 from pipelines.training.health import UNKNOWN, Health
 from pipelines.training.objective import Objective, build_objective
 from pipelines.training.optimizers import build_optimizer, clip
+from pipelines.training.randomness import random_state, set_random_state
 from pipelines.training.schedules import LearningRate
 from pipelines.training.slabs import Part, Slab, slabs
 from pipelines.training.tally import Measures, measure, tally
@@ -130,28 +131,37 @@ class Fitting:
         self.learning_rate.before_update(epoch, update, updates)
         clip(self._rule, self.network)
 
-    def state_dict(self) -> dict[str, Any]:
-        """What to give `load_state_dict` to go on from here."""
+    def state_dict(self, team: Team) -> dict[str, Any]:
+        """What to give `load_state_dict` to go on from here; a team's workers call it together.
+
+        What is each worker's own is in it for each: its sums within an epoch and its random numbers.
+        """
+        own = {"sums": torch.as_tensor(self.passed.sums).cpu(), "random": random_state(self._device)}
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "learning_rate": self.learning_rate.state_dict(),
             "best": self.best.state_dict(),
             "reports": self.reports,
-            "passed": self.passed,
-            "random": torch.get_rng_state(),
+            "updates": self.passed.updates,
+            "seconds": self.passed.seconds,
+            "workers": team.gather(own),
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state, which from now on is this fitting's own."""
+    def load_state_dict(self, state: Mapping[str, Any], rank: int) -> None:
+        """Go on from a state, which from now on is this fitting's own, as the worker of this rank."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.learning_rate.load_state_dict(state["learning_rate"])
         self.best.load_state_dict(state["best"])
         self.reports = state["reports"]
-        sums = torch.as_tensor(state["passed"].sums).to(next(self.network.parameters()).device)
-        self.passed = replace(state["passed"], sums=sums)
-        torch.set_rng_state(state["random"])
+        own = state["workers"][rank]
+        self.passed = Passed(state["updates"], own["sums"].to(self._device), state["seconds"])
+        set_random_state(own["random"], self._device)
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.network.parameters()).device
 
 
 def fit(
@@ -167,7 +177,7 @@ def fit(
 ) -> Iterator[EpochReport]:
     """Train on from where `fitting` has come to, an epoch at a time, to the end.
 
-    Calls `pause` now and then within an epoch, when `fitting` can be kept.
+    Calls `pause` now and then within an epoch, at the same updates on all workers, when `fitting` can be kept.
     """
     objective = build_objective(spec, class_weights, train.targets.device)
     network, optimizer, best = fitting.network, fitting.optimizer, fitting.best
@@ -183,14 +193,17 @@ def fit(
         updates = batches.full() if full else batches.stochastic(spec.seed, epoch)
         count = 1 if full else math.ceil(len(train.targets) / spec.training.batch_size)
         before_update = partial(fitting.before_update, epoch, count)
-        work = slabs(train, islice(updates, fitting.passed.updates, None))
+        work = slabs(train, islice(updates, fitting.passed.updates, None), batches.share)
         for passed in run_epoch(model, objective, spec.task, work, team, optimizer, before_update, fitting.passed):
             fitting.passed = passed
-            pause()
+            if passed.updates < count:  # else the epoch's own report is next
+                pause()
         fitted = measure(spec.task, team.total(torch.as_tensor(fitting.passed.sums)), target_deviation)
         seconds, fitting.passed = time.perf_counter() - started, _NOTHING
         with torch.no_grad():
-            *_, passed = run_epoch(network, objective, spec.task, slabs(validation, held_out.full()), team)
+            *_, passed = run_epoch(
+                network, objective, spec.task, slabs(validation, held_out.full(), held_out.share), team
+            )
             penalty = objective.penalty(network).item()
         checked = measure(spec.task, team.total(torch.as_tensor(passed.sums)), target_deviation)
         fitting.learning_rate.after_epoch(checked.loss)

@@ -51,19 +51,21 @@ class Slab:
     targets: Tensor
 
 
-def slabs(part: Part, updates: Iterable[Update]) -> Iterator[Slab]:
-    """Gather this worker's rows of the updates, in their order."""
+def slabs(part: Part, updates: Iterable[Update], share: int) -> Iterator[Slab]:
+    """Gather this worker's rows of the updates, in their order; `share` is what a chunk has of them at most.
+
+    Workers whose shares differ by a row have the same chunks in a slab, so that they can pause together after it.
+    """
     row_bytes = part.features[0].numel() * part.features.element_size()
     most_rows = max(1, _SLAB_BYTES // max(1, row_bytes))
+    most_chunks = -(-most_rows // share)
     waiting: list[tuple[Tensor, int, bool]] = []
-    num_waiting = 0
     for update in updates:
         for number, rows in enumerate(update.chunks, start=1):
             waiting.append((rows, update.num_rows, number == len(update.chunks)))
-            num_waiting += len(rows)
-            if num_waiting >= most_rows:
+            if len(waiting) == most_chunks:
                 yield _gathered(part, waiting)
-                waiting, num_waiting = [], 0
+                waiting = []
     if waiting:
         yield _gathered(part, waiting)
 

@@ -1,7 +1,7 @@
 """How a worker meets the others: alone, or through torch.distributed."""
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch.distributed
 from torch import Tensor, nn
@@ -22,6 +22,12 @@ class Team(Protocol):
 
     def total(self, sums: Tensor) -> Tensor:
         """The sum over all workers."""
+
+    def follow(self, decision: bool, /) -> bool:
+        """What worker 0 has decided."""
+
+    def gather(self, mine: Any, /) -> list[Any]:  # noqa: ANN401 - whatever can be pickled
+        """What each worker has, in the order of their ranks."""
 
 
 def lost_contact(error: BaseException) -> bool:
@@ -46,6 +52,14 @@ class Solo:
         """This worker's sums are all there are."""
         return sums
 
+    def follow(self, decision: bool, /) -> bool:
+        """Its own decision."""
+        return decision
+
+    def gather(self, mine: Any, /) -> list[Any]:  # noqa: ANN401 - as in Team
+        """Nobody else has anything."""
+        return [mine]
+
 
 class DistributedTeam:
     """The workers of the process group that torch.distributed has joined."""
@@ -67,3 +81,16 @@ class DistributedTeam:
         """All-reduce."""
         torch.distributed.all_reduce(sums)
         return sums
+
+    def follow(self, decision: bool, /) -> bool:
+        """Broadcast of a byte."""
+        device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
+        told = torch.tensor([decision], dtype=torch.uint8, device=device)
+        torch.distributed.broadcast(told, src=0)
+        return bool(told)
+
+    def gather(self, mine: Any, /) -> list[Any]:  # noqa: ANN401 - as in Team
+        """All-gather, pickled: every worker runs the same code for the same user."""
+        everybody: list[Any] = [None] * self.size
+        torch.distributed.all_gather_object(everybody, mine)
+        return everybody

@@ -16,14 +16,16 @@ from pipelines.errors import TrainingError
 from pipelines.models.network import network_of
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.acceleration import keep_freed_memory, num_threads
-from pipelines.training.checkpoints import NONE, Checkpoints
+from pipelines.training.checkpoints import Checkpoints, Moment
 from pipelines.training.diagnosis import Suspect, explain, is_sound
 from pipelines.training.health import Probe
 from pipelines.training.loop import EpochReport, Fitting, fit
 from pipelines.training.objective import Objective, build_objective, class_weights
+from pipelines.training.randomness import seed_all
 from pipelines.training.slabs import Part
 from pipelines.training.team import DistributedTeam, Solo, Team
 from pipelines.training.usage import Meter, Usage
+from pipelines.training.worker_log import WorkerLog
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,15 @@ class Trained:
     best_epoch: int
 
 
-Event = EpochReport | Usage | Trained
+@dataclass(frozen=True)
+class Warned:
+    """What a worker has logged as a warning or worse since its last event."""
+
+    rank: int
+    texts: tuple[str, ...]
+
+
+Event = EpochReport | Usage | Warned | Trained
 
 
 def make_job(spec: TrainingSpec, dataset: Dataset, checkpoints: Path | None = None) -> Job:
@@ -80,7 +90,7 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[EpochReport | 
     """
     keep_freed_memory()
     rows = _Rows(resident(job.train, device), resident(job.validation, device))
-    checkpoints = Checkpoints(job.checkpoints)
+    checkpoints = Checkpoints(job.checkpoints, job.spec.training.checkpoints)
     fitting = _resumed(job, checkpoints, team, device)
     share = -(-min(job.spec.training.batch_size, len(job.train)) // team.size)
     torch.set_num_threads(num_threads(job.spec.compute, fitting.network, rows.train.features, share))
@@ -88,11 +98,14 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[EpochReport | 
     for report in fitting.reports.copy():  # no `yield from`: Ray sends values into the generators that it streams
         yield report
 
-    def pause() -> None:
-        if team.size == 1:  # what has been summed up within an epoch is each worker's own
-            checkpoints.offer(len(fitting.reports), fitting.state_dict)
+    def keep(*, now: bool = False) -> None:
+        moment = Moment(len(fitting.reports), fitting.passed.updates)
+        if now or team.follow(checkpoints.is_due(moment)):
+            state = fitting.state_dict(team)
+            if team.rank == 0:
+                checkpoints.write(moment, state)
 
-    for report in _epochs(job, fitting, rows, team, pause):
+    for report in _epochs(job, fitting, rows, team, keep):
         if not math.isfinite(report.train.loss + report.validation.loss):
             again = _resumed(job, checkpoints, team, device)
             if not is_sound(again):
@@ -102,10 +115,9 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[EpochReport | 
         if team.rank == 0:
             health = probe.look(report.train, report.validation, best=report.best)
             fitting.reports[-1] = replace(report, health=health)
-            checkpoints.offer(report.epoch, fitting.state_dict)
+        keep()
         yield fitting.reports[-1]
-    if team.rank == 0:
-        checkpoints.write(len(fitting.reports), fitting.state_dict)
+    keep(now=True)
     best_epoch = max(report.epoch for report in fitting.reports if report.best)
     weights = {name: weight.cpu().contiguous().numpy() for name, weight in fitting.best.weights.items()}
     yield Trained(weights, best_epoch)
@@ -144,7 +156,7 @@ def _probe(job: Job, fitting: Fitting, train: Part) -> Probe:
 
 def _begun(job: Job, device: torch.device) -> Fitting:
     """As training begins, random numbers included."""
-    torch.manual_seed(job.spec.seed)
+    seed_all(job.spec.seed)
     network = network_of(job.spec, job.train.features.shape[1:], job.num_outputs, job.vocabulary).to(device)
     return Fitting(network, job.spec)
 
@@ -152,23 +164,27 @@ def _begun(job: Job, device: torch.device) -> Fitting:
 def _resumed(job: Job, checkpoints: Checkpoints, team: Team, device: torch.device) -> Fitting:
     """As training begins, or at the newest checkpoint that rank 0 sees."""
     fitting = _begun(job, device)
-    mine = checkpoints.newest() if team.rank == 0 else 0  # the others add nothing to it
-    epoch = int(team.total(torch.tensor(mine, dtype=torch.float64, device=device)))
-    if epoch == NONE:
+    moment, *_ = team.gather(checkpoints.newest() if team.rank == 0 else None)
+    if moment is None:
         return fitting
     try:
-        state = checkpoints.read(epoch)
+        state = checkpoints.read(moment)
     except FileNotFoundError as error:
         raise TrainingError(f"worker {team.rank}: {error}; do all nodes share DRIVETRAIN_HOME?") from error
-    fitting.load_state_dict(state)
+    fitting.load_state_dict(state, team.rank)
     return fitting
 
 
-def metered(events: Iterator[EpochReport | Trained], rank: int) -> Iterator[Event]:
-    """The events of a worker, and what its machine was busy with: from the first epoch on, and once more at the end."""
-    with Meter() as meter:
+def observed(events: Iterator[EpochReport | Trained], rank: int) -> Iterator[Event]:
+    """The events of a worker, before each what it has logged, and what its machine was busy with.
+
+    The latter from the first epoch on, and once more at the end.
+    """
+    with Meter() as meter, WorkerLog() as log:
         now = True
         for event in events:
+            if texts := log.take():
+                yield Warned(rank, texts)
             if samples := meter.take(now=now or isinstance(event, Trained)):
                 yield Usage(rank, samples)
             now = False
@@ -181,7 +197,7 @@ class Worker:
     def run(self, job: Job) -> Iterator[Event]:
         """Train alone; the actor streams the events to whoever called."""
         device = torch.device("cuda" if job.spec.compute.gpus_per_worker else "cpu")
-        yield from metered(train(job, Solo(), device), rank=0)
+        yield from observed(train(job, Solo(), device), rank=0)
 
 
 def train_rank(config: dict[str, Any]) -> None:
@@ -191,8 +207,8 @@ def train_rank(config: dict[str, Any]) -> None:
     from ray.train.torch import get_device
 
     team = DistributedTeam()
-    for event in metered(train(get(config["job"]), team, get_device()), team.rank):
-        if team.rank == 0 or isinstance(event, Usage):
+    for event in observed(train(get(config["job"]), team, get_device()), team.rank):
+        if team.rank == 0 or isinstance(event, Usage | Warned):
             config["events"].put(event)
 
 

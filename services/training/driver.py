@@ -14,13 +14,13 @@ from pipelines.errors import SupersededError
 from pipelines.home import checkpoints_folder, mlflow_client
 from pipelines.pipeline import Outcome, run_pipeline_in
 from pipelines.spec_file import build_spec, parse_yaml
-from pipelines.tracking import Run, adopt_run
+from pipelines.tracking import RESTARTS_TAG, Run, adopt_run
 from pipelines.training.checkpoints import forget
 from pipelines.training.launcher import ray_session
 from services.rpc.logs import configure, job_context
 from services.training.feed import last_epoch
 from services.training.journal import Journal, JournalHandler, attempt_path, fence_of
-from services.training.record import RESTARTS_TAG, VERSION_TAG, spec_from_tags
+from services.training.record import VERSION_TAG, spec_from_tags
 
 _log = logging.getLogger("services.training.driver")  # the name by which it runs is __main__
 

@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 from pipelines.outages import is_outage
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import dump_spec
-from pipelines.tracking import FAILURE_TAG, ensure_experiment
+from pipelines.tracking import FAILURE_TAG, RESTARTS_TAG, ensure_experiment
 from services.rpc.errors import InvalidRequestError
 from services.training import record
 from services.training.errors import TrackingAwayError, TrackingRefusedError, UnknownJobError
@@ -55,9 +55,9 @@ class Job:
     attempt: int
     """Number of the attempt that Ray was given last; 0 before the first."""
     restarts: int
-    """Lost attempts since the submission or the last resumption."""
+    """Lost drivers and lost workers since the submission or the last resumption."""
     retries: int
-    """How many restarts the spec allows."""
+    """How many restarts of either the spec allows."""
     epochs: int
     cancel_requested: bool
     spec: str
@@ -153,14 +153,14 @@ class JobStore:
 
     def queue_again(self, job: Job, restarts: int, reason: str) -> None:
         """Put a job that Ray had back into the queue, and say why. A cancellation that has come meanwhile stays."""
-        again = {record.PHASE_TAG: "queued", record.RESTARTS_TAG: str(restarts), FAILURE_TAG: reason}
+        again = {record.PHASE_TAG: "queued", RESTARTS_TAG: str(restarts), FAILURE_TAG: reason}
         self._tag(job.id, again)
         with translated():
             self._client.update_run(job.id, status="SCHEDULED")
 
     def resume(self, job: Job) -> None:
         """Put an ended job back into the queue; what it ended with is forgotten."""
-        again = {record.PHASE_TAG: "queued", record.RESTARTS_TAG: "0", FAILURE_TAG: "", record.CANCEL_TAG: ""}
+        again = {record.PHASE_TAG: "queued", RESTARTS_TAG: "0", FAILURE_TAG: "", record.CANCEL_TAG: ""}
         self._tag(job.id, again)
         with translated():
             self._client.update_run(job.id, status="SCHEDULED")
@@ -262,7 +262,7 @@ def _job(run: Run) -> Job:
         started=datetime.fromisoformat(started) if started else None,
         ended=datetime.fromtimestamp(info.end_time / 1000, UTC) if info.end_time and state in ENDED else None,
         attempt=int(tags.get(record.ATTEMPT_TAG) or 0),
-        restarts=int(tags.get(record.RESTARTS_TAG) or 0),
+        restarts=int(tags.get(RESTARTS_TAG) or 0),
         retries=int(tags.get(record.RETRIES_TAG) or 0),
         epochs=int(tags.get(record.EPOCHS_TAG) or 0),
         cancel_requested=tags.get(record.CANCEL_TAG) == record.CANCEL_REQUESTED,

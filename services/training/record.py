@@ -11,7 +11,6 @@ EPOCHS_TAG = "drivetrain.job.epochs"  # that the spec allows
 RETRIES_TAG = "drivetrain.job.retries"  # that the spec allows
 KEY_TAG = "drivetrain.job.key"  # the idempotency key of the submission
 ATTEMPT_TAG = "drivetrain.job.attempt"  # of the attempt that Ray was given last; "0" before the first
-RESTARTS_TAG = "drivetrain.job.restarts"  # lost attempts since the submission or the last resumption
 CANCEL_TAG = "drivetrain.job.cancel"
 PHASE_TAG = "drivetrain.job.phase"  # queued, started (given to Ray) or done (ended, and its logs are kept)
 STARTED_TAG = "drivetrain.job.started"  # when Ray was given the first attempt, ISO 8601

@@ -21,6 +21,11 @@ def titled(title: str, ancestor: int | None = None) -> list[int]:
     ]
 
 
+def named(name: str, ancestor: int) -> list[int]:
+    """Processes below `ancestor` that run the program of this name."""
+    return [pid for pid in descendants(ancestor) if _text(Path(f"/proc/{pid}/comm")).strip() == name]
+
+
 def kill(pid: int) -> None:
     """End a process as a crash of its machine would."""
     os.kill(pid, signal.SIGKILL)

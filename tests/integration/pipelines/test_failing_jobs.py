@@ -10,9 +10,10 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from pipelines import tracking
+from pipelines.data.loading import load_dataset
 from pipelines.errors import DataError, NonFiniteError, RegistryError, ResourceError, TrackingError
 from pipelines.home import checkpoints_folder
-from pipelines.pipeline import run_pipeline
+from pipelines.pipeline import WARNING_TAG, run_pipeline
 from pipelines.registry.model_registry import PROMOTED_TAG
 from pipelines.spec_file import build_spec, flatten
 from pipelines.tracking import FAILURE_TAG
@@ -82,6 +83,25 @@ def test_wrong_data_is_refused_before_there_is_a_run(
     assert message in str(caught.value)
     assert watcher.stages == ["loading data"]
     assert home.runs() == []
+
+
+@dataclass
+class DiskFiller(Recorder):
+    """Leaves the workers of a job no folder to put checkpoints into."""
+
+    folder: str = ""
+
+    def opened(self, run_id: str) -> None:
+        (checkpoints_folder(run_id) / self.folder).touch()
+
+
+def test_what_a_worker_warns_of_reaches_the_watcher_and_the_run(home: Home) -> None:
+    spec = small()
+    watcher = DiskFiller(folder=load_dataset(spec).digest)
+    run_pipeline(spec, watcher)
+    (warning,) = watcher.warnings
+    assert warning.startswith("worker 0: could not write the checkpoint of 4 epochs (")
+    assert only_run(home).data.tags[f"{WARNING_TAG}worker_0"] == warning
 
 
 @pytest.mark.parametrize(("resource", "field"), [("CPU", "cpus_per_worker"), ("GPU", "gpus_per_worker")])

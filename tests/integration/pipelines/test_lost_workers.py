@@ -1,6 +1,7 @@
 """Workers that are killed in the middle of a job: others go on from the checkpoint, to the same weights."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from pipelines.data.loading import load_dataset
 from pipelines.errors import TrainingError, WorkerLostError
 from pipelines.spec.training_spec import TrainingSpec
-from pipelines.training.launcher import launch
+from pipelines.training.launcher import Replaced, launch
 from pipelines.training.loop import EpochReport
 from pipelines.training.worker import Job, Trained, make_job
 from tests.integration.pipelines.cluster import is_idle
@@ -23,45 +24,69 @@ DATA = {"source": "synthetic", "rows": 3000, "features": 4, "classes": 3}
 Figures = list[tuple[object, ...]]
 
 
+@dataclass
+class Launched:
+    """A launch that came to its end."""
+
+    figures: Figures
+    """What each epoch came to."""
+    weights: bytes
+    """The final ones, to the bit."""
+    replaced: list[Replaced]
+
+
 def job_of(spec: TrainingSpec, folder: Path) -> Job:
     return make_job(spec, load_dataset(spec), folder)
 
 
-def launched(job: Job, retries: int, on_epoch: Callable[[EpochReport], None] = lambda _: None) -> tuple[Figures, bytes]:
-    """What each epoch came to, and the final weights to the bit."""
+def launched(job: Job, retries: int, on_epoch: Callable[[EpochReport], None] = lambda _: None) -> Launched:
     figures: Figures = []
+    replaced: list[Replaced] = []
     for event in launch(job, retries):
-        if isinstance(event, Trained):
-            return figures, b"".join(weight.tobytes() for weight in event.weights.values())
-        if isinstance(event, EpochReport):
-            figures.append((event.epoch, event.train, event.validation, event.penalty, event.best))
-            on_epoch(event)
+        match event:
+            case Trained():
+                weights = b"".join(weight.tobytes() for weight in event.weights.values())
+                return Launched(figures, weights, replaced)
+            case EpochReport():
+                figures.append((event.epoch, event.train, event.validation, event.penalty, event.best))
+                on_epoch(event)
+            case Replaced():
+                replaced.append(event)
     raise AssertionError("no weights came")
 
 
 class Killer:
     """Kills a worker once there is a checkpoint to go on from."""
 
-    def __init__(self, title: str, job: Job, which: int = 0) -> None:
+    def __init__(self, job: Job) -> None:
         assert job.checkpoints is not None
-        self._title, self._which, self._folder = title, which, job.checkpoints
+        self._folder = job.checkpoints
         self.killed_after = 0
 
     def __call__(self, report: EpochReport) -> None:
         if not self.killed_after and list(self._folder.glob("*.pt")):
-            kill(titled(self._title)[self._which])
+            kill(titled("ray::Worker")[0])
             self.killed_after = report.epoch
 
 
-def test_a_killed_worker_is_replaced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def assert_same(disturbed: Launched, job: Job) -> None:
+    """As if the job had not been disturbed: all figures, each epoch once, and the weights."""
+    undisturbed = launched(job, 0)
+    assert [row[0] for row in disturbed.figures] == list(range(1, job.spec.training.epochs + 1))
+    assert disturbed.figures == undisturbed.figures
+    assert disturbed.weights == undisturbed.weights
+    assert not undisturbed.replaced
+
+
+def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
     spec = small(data=DATA, training={"epochs": 300})
     job = job_of(spec, tmp_path / "disturbed")
-    killer = Killer("ray::Worker", job)
+    killer = Killer(job)
     disturbed = launched(job, 1, killer)
     assert 0 < killer.killed_after < 300
-    assert "retries left: 0" in caplog.text
-    assert disturbed == launched(job_of(spec, tmp_path / "undisturbed"), 0)
-    assert [row[0] for row in disturbed[0]] == list(range(1, 301))
+    (replaced,) = disturbed.replaced
+    assert (replaced.left, replaced.text.endswith("retries left: 0")) == (0, True)
+    assert_same(disturbed, job_of(spec, tmp_path / "undisturbed"))
     eventually(is_idle)
 
 
@@ -75,40 +100,29 @@ def test_a_worker_that_is_lost_once_too_often_fails_the_job(tmp_path: Path) -> N
     eventually(is_idle)
 
 
-def test_a_fault_of_the_job_is_not_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fault_of_the_job_is_not_tried_again(tmp_path: Path) -> None:
     spec = small(
         data={"source": "sklearn", "dataset": "diabetes"},
         loss={"name": "mse"},
         optimizer={"name": "sgd", "learning_rate": 99},
     )
+    events: list[object] = []
     with pytest.raises(TrainingError, match="no longer finite") as caught:
-        launched(job_of(spec, tmp_path), 3)
+        events.extend(launch(job_of(spec, tmp_path), 3))
     assert not isinstance(caught.value, WorkerLostError)
-    assert "retries left" not in caplog.text
+    assert not any(isinstance(event, Replaced) for event in events)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_one_of_two_killed_workers_takes_the_team_back_to_the_checkpoint(tmp_path: Path) -> None:
-    spec = small(data=DATA, training={"epochs": 60}, compute={"workers": 2})
-    job = job_of(spec, tmp_path / "disturbed")
-    killer = Killer("ray::RayTrainWorker", job, which=1)
-    disturbed = launched(job, 1, killer)
-    assert 0 < killer.killed_after < 60
-    assert [row[0] for row in disturbed[0]] == list(range(1, 61))
-    assert disturbed == launched(job_of(spec, tmp_path / "undisturbed"), 0)
-    eventually(is_idle)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_a_fault_of_the_job_of_two_is_not_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fault_of_the_job_of_two_is_not_tried_again(tmp_path: Path) -> None:
     spec = small(
         data={"source": "sklearn", "dataset": "diabetes"},
         loss={"name": "mse"},
         optimizer={"name": "sgd", "learning_rate": 99},
         compute={"workers": 2},
     )
+    events: list[object] = []
     with pytest.raises(TrainingError, match="no longer finite"):
-        launched(job_of(spec, tmp_path), 3)
-    assert "retries left" not in caplog.text
+        events.extend(launch(job_of(spec, tmp_path), 3))
+    assert not any(isinstance(event, Replaced) for event in events)

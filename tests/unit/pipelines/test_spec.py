@@ -103,6 +103,7 @@ def test_the_loss_says_the_task(data: JSON, loss: str, task: str) -> None:
         ({"loss": {"class_weights": {0: 2, "b": 0.5}}}, "loss.class_weights", {"0": 2.0, "b": 0.5}),
         ({"schedule": {"warmup_epochs": 19.5}}, "schedule.warmup_epochs", 19.5),
         ({"training": {"early_stopping": {}}}, "training.early_stopping", EarlyStopping()),
+        ({"training": {"checkpoints": {"every_minutes": 0, "keep": 1}}}, "training.checkpoints.every_minutes", 0.0),
         ({"seed": 2**32 - 1}, "seed", 2**32 - 1),
         ({"name": "a" * 100}, "name", "a" * 100),
         ({"data": {"source": "csv", "path": "x.csv", "features": ["a", "b"]}}, "data.features", ("a", "b")),

@@ -1,8 +1,6 @@
 """One process of a team: joins the others over gloo, trains, and leaves curve and weights in a file.
 
-    python -m tests.unit.pipelines.training.member PORT RANK SIZE SPECS ROWS RESULT
-
-The processes meet at a store that the test keeps open on PORT, so that none of them can leave before the others.
+python -m tests.unit.pipelines.training.member PORT RANK SIZE FOLDER
 """
 
 import sys
@@ -10,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.distributed
 
 from pipelines.models.network import build_network
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.loop import Fitting, fit
 from pipelines.training.objective import class_weights
 from pipelines.training.slabs import Part
-from pipelines.training.team import DistributedTeam, Solo, Team
+from pipelines.training.team import Solo, Team
+from tests.unit.pipelines.training.meeting import met
 
 Result = dict[str, np.ndarray]
 
@@ -43,19 +41,13 @@ def trained(spec: TrainingSpec, rows: Result, team: Team) -> Result:
     return {"curve": np.array(curve)} | {name: weight.numpy() for name, weight in fitting.best.weights.items()}
 
 
-def main(port: str, rank: str, size: str, specs: str, rows: str, result: str) -> None:
-    torch.set_num_threads(1)
-    store = torch.distributed.TCPStore("127.0.0.1", int(port), is_master=False)  # type: ignore[attr-defined] # torch hides the re-export
-    torch.distributed.init_process_group("gloo", store=store, rank=int(rank), world_size=int(size))
-    try:
-        with np.load(rows) as arrays:
+def main(port: str, rank: str, size: str, folder: str) -> None:
+    with met(port, rank, size) as team:
+        with np.load(Path(folder) / "rows.npz") as arrays:
             loaded = dict(arrays)
-        for number, text in enumerate(Path(specs).read_text().splitlines()):
-            answer = trained(TrainingSpec.model_validate_json(text), loaded, DistributedTeam())
-            np.savez(f"{result}-{number}.npz", allow_pickle=False, **answer)
-        torch.distributed.barrier()
-    finally:
-        torch.distributed.destroy_process_group()
+        for number, text in enumerate((Path(folder) / "specs").read_text().splitlines()):
+            answer = trained(TrainingSpec.model_validate_json(text), loaded, team)
+            np.savez(f"{folder}/{rank}-{number}.npz", allow_pickle=False, **answer)
 
 
 def alone(spec: TrainingSpec, rows: Result) -> Result:

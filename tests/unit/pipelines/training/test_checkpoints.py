@@ -13,10 +13,11 @@ import torch
 from pipelines.data.loading import load_dataset
 from pipelines.errors import SupersededError, TrainingError
 from pipelines.models.network import build_network
+from pipelines.spec.training import Checkpointing
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
 from pipelines.training import slabs
-from pipelines.training.checkpoints import NONE, Checkpoints, claimed, forget
+from pipelines.training.checkpoints import Checkpoints, Moment, claimed, forget
 from pipelines.training.loop import EpochReport, Fitting, fit
 from pipelines.training.slabs import Part
 from pipelines.training.team import Solo
@@ -54,6 +55,8 @@ JOBS: dict[str, dict[str, Any]] = {
     },
 }
 
+SETTINGS = Checkpointing()
+
 STOPPING = {
     "optimizer": {"name": "sgd", "learning_rate": 2.0, "momentum": 0.9},
     "training": {"epochs": 200, "early_stopping": {"patience": 4}},
@@ -82,9 +85,9 @@ def leave_checkpoint(job: Job, epoch: int) -> None:
     train_part, validation_part = (
         Part(torch.from_numpy(rows.features), torch.from_numpy(rows.targets)) for rows in (job.train, job.validation)
     )
-    fitting, checkpoints = Fitting(network, job.spec), Checkpoints(job.checkpoints)
+    fitting, checkpoints = Fitting(network, job.spec), Checkpoints(job.checkpoints, SETTINGS)
     for report in fit(fitting, job.spec, train_part, validation_part, job.target_deviation, Solo()):
-        checkpoints.write(report.epoch, fitting.state_dict)
+        checkpoints.write(Moment(report.epoch), fitting.state_dict(Solo()))
         if report.epoch == epoch:
             return
     raise AssertionError(f"the job has no epoch {epoch}")
@@ -100,11 +103,11 @@ def leave_checkpoint_within(job: Job, epoch: int, updates: int) -> None:
     train_part, validation_part = (
         Part(torch.from_numpy(rows.features), torch.from_numpy(rows.targets)) for rows in (job.train, job.validation)
     )
-    fitting, checkpoints = Fitting(network, job.spec), Checkpoints(job.checkpoints)
+    fitting, checkpoints = Fitting(network, job.spec), Checkpoints(job.checkpoints, SETTINGS)
 
     def pause() -> None:
         if (len(fitting.reports), fitting.passed.updates) == (epoch - 1, updates):
-            checkpoints.write(epoch - 1, fitting.state_dict)
+            checkpoints.write(Moment(epoch - 1, updates), fitting.state_dict(Solo()))
             raise LostError
 
     with pytest.raises(LostError):
@@ -133,7 +136,7 @@ def test_a_resumed_job_ends_with_the_same_bits(kind: str, lost_after: int, tmp_p
 
 
 @pytest.mark.parametrize("kind", [kind for kind in JOBS if kind != "descent"])  # its epochs have one update
-@pytest.mark.parametrize("lost_at", [(1, 1), (1, 4), (5, 2)])
+@pytest.mark.parametrize("lost_at", [(1, 1), (1, 3), (5, 2)])
 def test_a_job_resumed_within_an_epoch_ends_with_the_same_bits(
     kind: str, lost_at: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +157,16 @@ def test_early_stopping_goes_on_counting(tmp_path: Path) -> None:
         assert_same(carried_out(job_of(spec, folder)), undisturbed)
 
 
+def test_a_checkpoint_holds_the_best_weights_beside_the_last(tmp_path: Path) -> None:
+    job = job_of(spec_of(**STOPPING), tmp_path)
+    reports, trained = carried_out(job)
+    state = Checkpoints(job.checkpoints, SETTINGS).read(Moment(len(reports)))
+    assert trained.best_epoch < len(reports)
+    for name, weight in trained.weights.items():
+        assert state["best"]["weights"][name].numpy().tobytes() == weight.tobytes()
+        assert not torch.equal(state["network"][name], state["best"]["weights"][name])
+
+
 def test_other_data_is_another_job(tmp_path: Path) -> None:
     spec = spec_of()
     leave_checkpoint(job_of(spec, tmp_path), 5)
@@ -164,40 +177,44 @@ def test_other_data_is_another_job(tmp_path: Path) -> None:
 def test_the_last_epoch_always_has_a_checkpoint(tmp_path: Path) -> None:
     job = job_of(spec_of(), tmp_path)
     carried_out(job)
-    assert Checkpoints(job.checkpoints).newest() == 12
+    assert Checkpoints(job.checkpoints, SETTINGS).newest() == Moment(12)
     forget(tmp_path)
     assert not tmp_path.exists()
     forget(tmp_path)
 
 
 def test_without_a_folder_nothing_is_kept() -> None:
-    checkpoints = Checkpoints(None)
-    checkpoints.write(1, dict)
-    assert checkpoints.newest() == NONE
+    checkpoints = Checkpoints(None, SETTINGS)
+    checkpoints.write(Moment(1), {})
+    assert checkpoints.newest() is None
 
 
-def write(folder: Path, *epochs: int) -> None:
-    for epoch in epochs:
-        state = {"epoch": epoch, "values": torch.arange(5)}
-        Checkpoints(folder).write(epoch, state.copy)
+def write(folder: Path, *moments: Moment, keep: int = 2) -> None:
+    for moment in moments:
+        state = {"epoch": moment.epochs, "values": torch.arange(5)}
+        Checkpoints(folder, Checkpointing(keep=keep)).write(moment, state)
 
 
 def newest_file(folder: Path) -> Path:
     return max(folder.iterdir())
 
 
-def test_the_last_two_are_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("keep", [1, 2, 3])
+def test_the_last_ones_are_kept(keep: int, tmp_path: Path) -> None:
     folder = tmp_path / "new" / "folder"
-    write(folder, 1, 2, 9, 10)
-    assert [int(file.name[:8]) for file in sorted(folder.iterdir())] == [9, 10]
-    state = Checkpoints(folder).read(10)
+    moments = [Moment(1), Moment(2), Moment(9, 3), Moment(9, 20), Moment(10)]
+    write(folder, *moments, keep=keep)
+    assert [file.name[:17] for file in sorted(folder.iterdir())] == [
+        f"{epochs:08d}-{updates:08d}" for epochs, updates in moments[-keep:]
+    ]
+    state = Checkpoints(folder, SETTINGS).read(Moment(10))
     assert state["epoch"] == 10
     assert torch.equal(state["values"], torch.arange(5))
 
 
 @pytest.mark.parametrize("damage", ["torn", "altered", "empty", "a folder"])
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(damage: str, tmp_path: Path) -> None:
-    write(tmp_path, 1, 2)
+    write(tmp_path, Moment(1), Moment(1, 7))
     file = newest_file(tmp_path)
     content = file.read_bytes()
     match damage:
@@ -210,16 +227,17 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(damage: str, tmp_path:
         case _:
             file.unlink()
             file.mkdir()
-    assert Checkpoints(tmp_path).newest() == 1
-    assert Checkpoints(tmp_path).read(1)["epoch"] == 1
-    with pytest.raises(FileNotFoundError, match="no whole checkpoint of epoch 2"):
-        Checkpoints(tmp_path).read(2)
+    checkpoints = Checkpoints(tmp_path, SETTINGS)
+    assert checkpoints.newest() == Moment(1)
+    assert checkpoints.read(Moment(1))["epoch"] == 1
+    with pytest.raises(FileNotFoundError, match="no whole checkpoint of 1 epochs and 7 updates"):
+        checkpoints.read(Moment(1, 7))
 
 
 def test_what_a_killed_writer_left_is_swept_up(tmp_path: Path) -> None:
-    (tmp_path / "00000001-77.part").write_bytes(b"half")
-    assert Checkpoints(tmp_path).newest() == NONE
-    write(tmp_path, 1)
+    (tmp_path / "00000001-00000000-77.part").write_bytes(b"half")
+    assert Checkpoints(tmp_path, SETTINGS).newest() is None
+    write(tmp_path, Moment(1))
     assert [file.suffix for file in tmp_path.iterdir()] == [".pt"]
 
 
@@ -231,34 +249,39 @@ def test_reading_runs_no_code(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     torch.save({"state": Trap()}, buffer)
     content = buffer.getvalue()
-    (tmp_path / f"00000001-{hashlib.sha256(content).hexdigest()}.pt").write_bytes(content)
+    (tmp_path / f"00000001-00000000-{hashlib.sha256(content).hexdigest()}.pt").write_bytes(content)
     with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
-        Checkpoints(tmp_path).read(1)
+        Checkpoints(tmp_path, SETTINGS).read(Moment(1))
 
 
 def test_a_disk_that_takes_nothing_stops_no_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").touch()
     job = job_of(spec_of(), tmp_path / "file")
     assert_same(carried_out(job), carried_out(job_of(spec_of())))
-    assert "could not write the checkpoint of epoch 12" in caplog.text
+    assert "could not write the checkpoint of 12 epochs" in caplog.text
 
 
 def test_short_epochs_have_no_checkpoint_each(tmp_path: Path) -> None:
-    checkpoints, asked = Checkpoints(tmp_path), 0
-
-    def state() -> dict[str, int]:
-        nonlocal asked
-        asked += 1
-        return {}
-
+    checkpoints = Checkpoints(tmp_path, SETTINGS)
     began_s = time.monotonic()
-    epoch = 0
-    while not asked:
-        epoch += 1
-        checkpoints.offer(epoch, state)
-        assert time.monotonic() < began_s + 30
+    assert asked_until_due(checkpoints, Moment(1)) > 10
     assert time.monotonic() - began_s > 0.9
-    assert Checkpoints(tmp_path).newest() == epoch > 10
+
+
+def asked_until_due(checkpoints: Checkpoints, moment: Moment) -> int:
+    """How often it had to be asked."""
+    until_s, asked = time.monotonic() + 30, 1
+    while not checkpoints.is_due(moment):
+        assert time.monotonic() < until_s
+        asked += 1
+    return asked
+
+
+def test_within_an_epoch_checkpoints_are_further_apart(tmp_path: Path) -> None:
+    often, seldom = (Checkpoints(tmp_path, Checkpointing(every_minutes=minutes)) for minutes in (0, 1))
+    asked_until_due(often, Moment(0, 5))
+    asked_until_due(seldom, Moment(1))
+    assert not seldom.is_due(Moment(0, 5))
 
 
 def test_a_worker_that_does_not_see_the_checkpoint_of_the_first_says_so(tmp_path: Path) -> None:
@@ -267,10 +290,10 @@ def test_a_worker_that_does_not_see_the_checkpoint_of_the_first_says_so(tmp_path
 
         rank, size = 1, 2
 
-        def total(self, sums: torch.Tensor) -> torch.Tensor:
-            return sums + 3
+        def gather(self, mine: object, /) -> list[object]:
+            return [Moment(3), mine]
 
-    with pytest.raises(TrainingError, match=r"no whole checkpoint of epoch 3 in .*do all nodes share DRIVETRAIN_HOME"):
+    with pytest.raises(TrainingError, match=r"no whole checkpoint of 3 epochs in .*do all nodes share DRIVETRAIN_HOME"):
         list(train(job_of(spec_of(), tmp_path), Second(), CPU))
 
 

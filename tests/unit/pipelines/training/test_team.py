@@ -1,9 +1,5 @@
 """Several workers give the one-worker result, in real processes that meet over gloo."""
 
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +11,7 @@ from torch import nn
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
 from pipelines.training.team import DistributedTeam, Solo
+from tests.unit.pipelines.training.meeting import meet
 from tests.unit.pipelines.training.member import Result, alone
 
 MLP = {"family": "mlp", "hidden": [7], "activation": "tanh"}
@@ -74,24 +71,7 @@ def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder, size = tmp_path_factory.mktemp("team"), int(request.param)
     np.savez(folder / "rows.npz", allow_pickle=False, **rows())
     (folder / "specs").write_text("\n".join(spec.model_dump_json() for spec in specs()))
-    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # type: ignore[attr-defined] # torch hides the re-export
-    command = [sys.executable, "-m", "tests.unit.pipelines.training.member", str(store.port)]
-    loopback = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": loopback}
-    members = [
-        subprocess.Popen(
-            [*command, str(rank), str(size), str(folder / "specs"), str(folder / "rows.npz"), str(folder / f"{rank}")],
-            env=environment,
-            cwd=Path(__file__).parents[4],
-        )
-        for rank in range(size)
-    ]
-    try:
-        assert [member.wait(timeout=90) for member in members] == [0] * size
-    finally:
-        for member in members:
-            member.kill()
-            member.wait()
+    meet("member", size, str(folder))
     return [[loaded(folder / f"{rank}-{number}.npz") for number in range(len(CASES))] for rank in range(size)]
 
 
@@ -128,6 +108,8 @@ def test_a_lone_worker_wraps_nothing() -> None:
     assert team.wrap(network) is network
     with team.local(network):
         assert team.total(torch.ones(2)).tolist() == [1, 1]
+    assert [team.follow(decision) for decision in (True, False)] == [True, False]
+    assert team.gather("mine") == ["mine"]
 
 
 def test_only_a_wrapped_network_can_put_averaging_off(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Samples of the machine: what they hold, and when they come."""
 
+import logging
 import pickle
 import threading
 import time
@@ -11,7 +12,7 @@ import torch
 from pipelines.training.loop import EpochReport
 from pipelines.training.tally import Measures
 from pipelines.training.usage import Meter, Sample, Usage
-from pipelines.training.worker import Trained, metered
+from pipelines.training.worker import Trained, Warned, observed
 
 REPORTS = [EpochReport(n, Measures(1.0), Measures(1.0), 0.0, 0.1, 1.0, 1.0, best=n == 1) for n in (1, 2, 3)]
 LAST = Trained({}, 1)
@@ -47,10 +48,21 @@ def test_samples_come_by_themselves_in_their_order() -> None:
 
 
 def test_a_worker_tells_its_usage_at_the_first_epoch_and_at_the_end() -> None:
-    events = list(metered(iter([*REPORTS, LAST]), rank=3))
+    events = list(observed(iter([*REPORTS, LAST]), rank=3))
     assert [type(event) for event in events] == [Usage, *[EpochReport] * 3, Usage, Trained]
     assert [event.rank for event in events if isinstance(event, Usage)] == [3, 3]
     assert [event for event in events if not isinstance(event, Usage)] == [*REPORTS, LAST]
+
+
+def test_a_worker_tells_what_it_has_logged_before_its_next_event() -> None:
+    def logging_between() -> Iterator[EpochReport | Trained]:
+        yield REPORTS[0]
+        logging.getLogger("somebody").warning("it is getting late")
+        yield LAST
+
+    events = list(observed(logging_between(), rank=1))
+    assert [type(event) for event in events] == [Usage, EpochReport, Warned, Usage, Trained]
+    assert events[2] == Warned(1, ("it is getting late",))
 
 
 def test_a_worker_that_fails_leaves_no_thread() -> None:
@@ -59,7 +71,7 @@ def test_a_worker_that_fails_leaves_no_thread() -> None:
         raise ValueError("no luck")
 
     with pytest.raises(ValueError, match="no luck"):
-        list(metered(failing(), rank=0))
+        list(observed(failing(), rank=0))
     assert "usage" not in {thread.name for thread in threading.enumerate()}
 
 

@@ -14,7 +14,7 @@ from pipelines.errors import NonFiniteError, TrainingError
 from pipelines.models.network import build_network, network_of
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
-from pipelines.training.checkpoints import Checkpoints
+from pipelines.training.checkpoints import Checkpoints, Moment
 from pipelines.training.loop import EpochReport, Fitting
 from pipelines.training.team import Solo
 from pipelines.training.worker import Trained, Worker, make_job, train
@@ -125,7 +125,7 @@ def test_what_a_checkpoint_came_too_late_for_is_looked_for_from_the_beginning(tm
     with torch.no_grad():
         for parameter in broken.network.parameters():
             parameter.fill_(torch.nan)
-    Checkpoints(job.checkpoints).write(0, broken.state_dict)
+    Checkpoints(job.checkpoints, spec.training.checkpoints).write(Moment(0), broken.state_dict(Solo()))
     with pytest.raises(TrainingError, match="in epoch 1, but was when that was repeated"):  # nothing is wrong there
         list(train(job, Solo(), torch.device("cpu")))
 

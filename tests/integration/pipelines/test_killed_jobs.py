@@ -1,0 +1,86 @@
+"""Jobs whose workers are killed at random steps: one run, no gap and no double in its metrics, the same weights."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.numpy import load_file
+
+from pipelines.pipeline import Outcome, run_pipeline
+from pipelines.spec.training_spec import TrainingSpec
+from pipelines.tracking import RESTARTS_TAG
+from tests.integration.pipelines.cluster import is_idle
+from tests.integration.pipelines.jobs import MODEL, Home, Recorder, eventually, small
+from tests.integration.pipelines.killing import AFTER_CHECKPOINT, BEFORE_CHECKPOINT, Killer
+
+pytestmark = [pytest.mark.usefixtures("cluster"), pytest.mark.slow, pytest.mark.timeout(600)]
+
+OF_THE_CLOCK = {"epoch_seconds", "rows_per_second"}
+
+
+def long_epochs(retries: int, **sections: Any) -> TrainingSpec:  # noqa: ANN401 - whatever a section takes
+    """Epochs of several slabs, after each of which a checkpoint may be taken; nothing of the state is without use."""
+    training = {
+        "batch_size": 4,
+        "early_stopping": {"patience": 50},
+        "retries": retries,
+        "checkpoints": {"every_minutes": 0},
+    }
+    return small(
+        data={"source": "synthetic", "rows": 20_000, "features": 500, "classes": 3},
+        model={"family": "mlp", "hidden": [16], "norm": "layer", "dropout": 0.2},
+        optimizer={"name": "adam", "learning_rate": 0.003},
+        schedule={"name": "cosine", "warmup_epochs": 1.5},
+        training=training | sections.pop("training"),
+        **sections,
+    )
+
+
+def weights(home: Home, outcome: Outcome) -> Mapping[str, bytes]:
+    folder = Path(home.client.get_model_version_download_uri(MODEL, outcome.version).removeprefix("file://"))
+    return {name: array.tobytes() for name, array in load_file(folder / "weights.safetensors").items()}
+
+
+def metrics(home: Home, outcome: Outcome) -> Mapping[str, list[tuple[int, float]]]:
+    names = home.client.get_run(outcome.run_id).data.metrics.keys() - OF_THE_CLOCK
+    history = home.client.get_metric_history
+    return {
+        name: [(entry.step, entry.value) for entry in history(outcome.run_id, name)]
+        for name in names
+        if not name.startswith("system/")
+    }
+
+
+def assert_same(home: Home, disturbed: Outcome, spec: TrainingSpec) -> None:
+    """As the undisturbed job of the spec comes out."""
+    undisturbed = run_pipeline(spec, Recorder())
+    assert [run.info.run_id for run in home.runs()] == [disturbed.run_id, undisturbed.run_id]
+    assert weights(home, disturbed) == weights(home, undisturbed)
+    assert metrics(home, disturbed) == metrics(home, undisturbed)
+    epochs = list(range(1, spec.training.epochs + 1))
+    assert [step for step, _ in metrics(home, disturbed)["train_loss"]] == epochs
+    times = home.client.get_metric_history(disturbed.run_id, "epoch_seconds")
+    assert [entry.step for entry in times] == epochs
+    eventually(is_idle)
+
+
+def test_a_worker_killed_at_ten_random_steps(home: Home) -> None:
+    spec, watcher = long_epochs(10, training={"epochs": 8}), Recorder()
+    with Killer("ray::Worker", home.directory, [BEFORE_CHECKPOINT, AFTER_CHECKPOINT] * 5) as killer:
+        disturbed = run_pipeline(spec, watcher)
+    assert len(killer.left) == 10
+    assert any(moment is not None and moment.updates for moment in killer.left)
+    assert len(watcher.warnings) == 10
+    assert watcher.warnings[-1].endswith("retries left: 0")
+    assert home.client.get_run(disturbed.run_id).data.tags[RESTARTS_TAG] == "10"
+    assert_same(home, disturbed, spec)
+
+
+def test_one_of_two_workers_killed_at_two_random_steps(home: Home) -> None:
+    spec, watcher = long_epochs(2, training={"epochs": 3}, compute={"workers": 2}), Recorder()
+    with Killer("ray::RayTrainWorker", home.directory, [AFTER_CHECKPOINT] * 2) as killer:
+        disturbed = run_pipeline(spec, watcher)
+    assert len(killer.left) == 2
+    assert any(moment is not None and moment.updates for moment in killer.left)
+    assert_same(home, disturbed, spec)
