@@ -54,8 +54,18 @@ class Compute(Section):
     """CPU cores a worker; it uses as many threads if the network is large enough to gain by them."""
     gpus_per_worker: float = Field(default=0.0, ge=0, le=64)
     """GPUs a worker; 0 trains on the CPU, a fraction shares one."""
+    memory_gib_per_worker: float = Field(default=0.0, ge=0, le=65_536)
+    """GiB of memory that Ray keeps free for a worker, so that no node gets more workers than it has memory for; 0 keeps
+    none free. It is no limit: a worker may use more."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """What layers multiply in; auto takes bf16 for larger convolutions on hardware that has it. Weights stay fp32."""
     compile: bool = False
     """Whether the network is compiled (torch.compile), which takes up to a minute and seldom pays: measure it. A plain
     perceptron never is: what trains it takes a third of the time that its compiled network would."""
+
+    @property
+    def demand_per_worker(self) -> dict[str, float]:
+        """What each worker takes, by Ray's names of resources: memory in bytes, and nothing that it does not take."""
+        memory = self.memory_gib_per_worker * 2**30
+        amounts = {"CPU": float(self.cpus_per_worker), "GPU": self.gpus_per_worker, "memory": memory}
+        return {name: amount for name, amount in amounts.items() if amount}

@@ -127,19 +127,21 @@ def launch(job: Job, retries: int) -> Iterator[Event | Replaced]:
 def check_resources(compute: Compute) -> None:
     """Raise ResourceError if the cluster, even idle, has less than `compute` asks for."""
     have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call] # Ray leaves it unannotated
-    for resource, a_worker in (("CPU", compute.cpus_per_worker), ("GPU", compute.gpus_per_worker)):
+    for resource, a_worker in compute.demand_per_worker.items():
         wanted = compute.workers * a_worker
         if wanted > have.get(resource, 0):
+            unit, name = (2**30, "GiB of memory") if resource == "memory" else (1, f"{resource}s")
             raise ResourceError(
-                f"compute: asks for {wanted:g} {resource}s ({compute.workers} workers × {a_worker:g}), "
-                f"the Ray cluster has {have.get(resource, 0):g}"
+                f"compute: asks for {wanted / unit:g} {name} ({compute.workers} workers × {a_worker / unit:g}), "
+                f"the Ray cluster has {have.get(resource, 0) / unit:.4g}"
             )
 
 
 def _one_worker(job: Job, local_ray: LocalRay) -> Iterator[Event]:
     compute = job.spec.compute
     actor: Any = ray.remote(Worker)
-    worker = actor.options(num_cpus=compute.cpus_per_worker, num_gpus=compute.gpus_per_worker).remote()
+    takes = compute.demand_per_worker
+    worker = actor.options(num_cpus=takes["CPU"], num_gpus=takes.get("GPU", 0), memory=takes.get("memory", 0)).remote()
     try:
         events = worker.run.options(num_returns="streaming").remote(ray.put(job))
         while _has_come(events, local_ray) and (event := next(events, None)) is not None:
@@ -167,12 +169,13 @@ def _several_workers(job: Job, local_ray: LocalRay) -> Iterator[Event]:
         job.spec.optimizer.learning_rate,
     )
     events = Queue(actor_options={"num_cpus": 0, "scheduling_strategy": _this_node()})
-    resources = {"CPU": compute.cpus_per_worker, "GPU": compute.gpus_per_worker}
     trainer = ray.train.torch.TorchTrainer(
         train_rank,
         train_loop_config={"job": ray.put(job), "events": events},
         scaling_config=ScalingConfig(
-            num_workers=compute.workers, use_gpu=compute.gpus_per_worker > 0, resources_per_worker=resources
+            num_workers=compute.workers,
+            use_gpu=compute.gpus_per_worker > 0,
+            resources_per_worker=compute.demand_per_worker,
         ),
         torch_config=TorchConfig(timeout_s=_COLLECTIVE_TIMEOUT_S),
         run_config=RunConfig(storage_path=str(home() / "ray")),

@@ -22,16 +22,15 @@ def shortage(compute: Compute, driver: Demand, nodes: Sequence[Node]) -> str | N
 
     Workers are alike, so each node holds as many as fit beside what else it holds, and the driver is tried on each.
     """
-    worker = {"CPU": float(compute.cpus_per_worker), "GPU": float(compute.gpus_per_worker)}
-    wanted = ", ".join(f"{amount:g} {name}" for name, amount in worker.items() if amount)
-    asks = f"compute: asks for {compute.workers} × ({wanted}), and {_told(driver)} for the driver"
+    worker = compute.demand_per_worker
+    asks = f"compute: asks for {compute.workers} × ({_told(worker)}), and {_told(driver)} for the driver"
     counts = [_how_many(node.resources, worker) for node in nodes]
     best = -1
     for at, node in enumerate(nodes):
         if _how_many(node.resources, driver):
             rest = {name: amount - driver.get(name, 0) for name, amount in node.resources.items()}
             best = max(best, sum(counts) - counts[at] + _how_many(rest, worker))
-    return None if best >= compute.workers else f"{asks}; the Ray cluster has {_have(nodes, driver)}"
+    return None if best >= compute.workers else f"{asks}; the Ray cluster has {_have(nodes, {**worker, **driver})}"
 
 
 def shortage_when_grown(compute: Compute, max_cpus: float, max_gpus: float) -> str | None:
@@ -50,12 +49,14 @@ def _how_many(have: Demand, each: Demand) -> int:
     return min(int(have.get(name, 0) / amount + 1e-9) for name, amount in each.items() if amount)
 
 
-def _have(nodes: Sequence[Node], driver: Demand) -> str:
-    """Each kind of node once, with its number."""
-    names = dict.fromkeys(("CPU", "GPU", *driver))
+def _have(nodes: Sequence[Node], asked: Demand) -> str:
+    """Each kind of node once, with its number, and what it has of what is asked for."""
+    names = dict.fromkeys(("CPU", "GPU", *asked))
     kinds = [_told({name: node.resources.get(name, 0) for name in names}) for node in nodes]
     return "; ".join(f"{kinds.count(kind)} × ({kind})" for kind in dict.fromkeys(kinds)) or "no nodes"
 
 
 def _told(amounts: Demand) -> str:
-    return ", ".join(f"{amount:g} {name}" for name, amount in amounts.items())
+    units = {"memory": (2**30, "GiB of memory")}
+    named = [(amount, *units.get(name, (1, name))) for name, amount in amounts.items()]
+    return ", ".join(f"{amount / unit:.4g} {name}" for amount, unit, name in named)

@@ -112,6 +112,12 @@ def test_more_than_the_cluster_has_is_refused_before_there_is_a_run(resource: st
     assert home.runs() == []
 
 
+def test_more_memory_than_the_cluster_has_is_refused(home: Home) -> None:
+    with pytest.raises(ResourceError, match=r"asks for 60000 GiB of memory \(1 workers × 60000\), .* has \d"):
+        run_pipeline(small(compute={"memory_gib_per_worker": 60_000}), Recorder())
+    assert home.runs() == []
+
+
 def test_a_diverging_job_fails_with_its_reason(home: Home) -> None:
     message = (
         r"no longer finite in epoch \d+: the first bad value is in .* with the training rows \d+, .*; try a smaller"

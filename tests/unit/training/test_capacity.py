@@ -7,6 +7,7 @@ from services.training.cluster import Node
 HEAD = Node({"CPU": 0, "memory": 1e9})
 WORKER = Node({"CPU": 2, "driver": 4})
 GPU = Node({"CPU": 4, "GPU": 2, "driver": 4})
+LARGE = Node({"CPU": 8, "memory": 10 * 2.0**30, "driver": 4})
 CPU_DRIVER, OWN_DRIVER = driver_demand(""), driver_demand("driver")
 
 
@@ -20,6 +21,7 @@ CPU_DRIVER, OWN_DRIVER = driver_demand(""), driver_demand("driver")
         (Compute(workers=2, cpus_per_worker=2), OWN_DRIVER, [WORKER, WORKER]),
         (Compute(workers=4, gpus_per_worker=0.5), OWN_DRIVER, [WORKER, GPU]),
         (Compute(workers=1, cpus_per_worker=2), CPU_DRIVER, [WORKER, Node({"CPU": 1})]),
+        (Compute(workers=2, memory_gib_per_worker=4), OWN_DRIVER, [LARGE]),
     ],
 )
 def test_what_fits(compute: Compute, driver: dict[str, float], nodes: list[Node]) -> None:
@@ -35,6 +37,8 @@ def test_what_fits(compute: Compute, driver: dict[str, float], nodes: list[Node]
         (Compute(workers=1, gpus_per_worker=1), OWN_DRIVER, [WORKER]),
         (Compute(workers=1), OWN_DRIVER, [Node({"CPU": 8})]),
         (Compute(workers=1), CPU_DRIVER, []),
+        (Compute(workers=3, memory_gib_per_worker=4), OWN_DRIVER, [LARGE]),
+        (Compute(workers=1, memory_gib_per_worker=4), OWN_DRIVER, [WORKER]),
     ],
 )
 def test_what_never_fits(compute: Compute, driver: dict[str, float], nodes: list[Node]) -> None:
@@ -45,6 +49,13 @@ def test_the_reason_says_what_is_asked_for_and_what_there_is() -> None:
     assert shortage(Compute(workers=64, cpus_per_worker=2), OWN_DRIVER, [HEAD, WORKER, WORKER]) == (
         "compute: asks for 64 × (2 CPU), and 1 driver for the driver; "
         "the Ray cluster has 1 × (0 CPU, 0 GPU, 0 driver); 2 × (2 CPU, 0 GPU, 4 driver)"
+    )
+
+
+def test_memory_is_told_in_gibibytes() -> None:
+    assert shortage(Compute(workers=3, memory_gib_per_worker=4), OWN_DRIVER, [LARGE]) == (
+        "compute: asks for 3 × (1 CPU, 4 GiB of memory), and 1 driver for the driver; "
+        "the Ray cluster has 1 × (8 CPU, 0 GPU, 10 GiB of memory, 4 driver)"
     )
 
 
