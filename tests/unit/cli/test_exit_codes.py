@@ -21,6 +21,7 @@ CODES: dict[type[DrivetrainError], int] = {
     errors.TrainingError: 1,
     errors.NonFiniteError: 1,
     errors.WorkerLostError: 1,
+    errors.ClusterLostError: 1,
     errors.TrackingError: 1,
     errors.SupersededError: 1,
     errors.RegistryError: 1,

@@ -45,7 +45,7 @@ SECTIONS = sorted(set(section_classes(TrainingSpec)), key=lambda section: sectio
 def test_the_walk_finds_every_section() -> None:
     names = {section.__name__ for section in SECTIONS}
     assert {"SklearnSource", "NpzSource", "Mlp", "Cnn", "Rnn", "Sgd", "GradientDescent", "EarlyStopping"} <= names
-    assert len(names) == 35
+    assert len(names) == 36
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)

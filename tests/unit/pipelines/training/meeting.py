@@ -25,7 +25,7 @@ def meet(module: str, size: int, *arguments: str) -> None:
         for rank in range(size)
     ]
     try:
-        assert [member.wait(timeout=90) for member in members] == [0] * size
+        assert [member.wait(timeout=150) for member in members] == [0] * size
     finally:
         for member in members:
             member.kill()
