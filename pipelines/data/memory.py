@@ -12,8 +12,9 @@ from pipelines.data.files import CSV_SUFFIXES, PARQUET_SUFFIXES, Files, find_fil
 from pipelines.errors import DataError
 from pipelines.spec.data import CsvSource, Data, ParquetSource, Streamable
 
-SHARE = 1 / 8
-"""Of the machine's memory that resident rows may take: while they are read and handed on, several copies exist."""
+SHARE = 1 / 10
+"""Of the machine's memory that resident rows may take: a job has been seen to need seven times as much at its peak, as
+they are read, divided, scaled, handed to Ray and taken from there."""
 
 _CATEGORY_BYTES = 64
 """Of a text as a Python object."""
@@ -59,7 +60,7 @@ def choose_memory(source: Data, memory_bytes: int | None = None) -> Choice:
     memory = memory_bytes or machine_memory()
     streamed = size.total_bytes > SHARE * memory
     where = "streams from disk: more than" if streamed else "stays in memory: at most"
-    return Choice(streamed, f"data {where} an eighth of {_gib(memory)}, as {told}", size)
+    return Choice(streamed, f"data {where} a tenth of {_gib(memory)}, as {told}", size)
 
 
 def machine_memory() -> int:

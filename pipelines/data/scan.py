@@ -24,8 +24,8 @@ from pipelines.spec.training_spec import TrainingSpec
 SAMPLE_BYTES = 32 * 2**20
 """Of each part, what is kept in memory."""
 
-_MARGIN = 1.1
-"""More rows than wanted pass the first look, so that chance leaves enough."""
+_MARGIN = 1.05
+"""More rows than wanted pass the first look, and five standard deviations more, so that chance leaves enough."""
 
 Counts = Counter[object]
 
@@ -120,7 +120,8 @@ def _thresholds(plan: Plan, most: int) -> dict[int, float]:
     """Up to what draw a row of each part can be among the sample."""
     shares = plan.source.split
     expected = [plan.size.rows * share for share in (shares.train, shares.validation, shares.test)]
-    return {part: min(1.0, _MARGIN * most / max(1.0, rows)) for part, rows in enumerate(expected)}
+    wanted = _MARGIN * most + 5 * most**0.5
+    return {part: min(1.0, wanted / max(1.0, rows)) for part, rows in enumerate(expected)}
 
 
 def _summaries(piece: Piece, plan: Plan, spec: TrainingSpec, limits: dict[int, float]) -> Iterator[Summary]:

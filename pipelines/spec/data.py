@@ -34,7 +34,7 @@ class Source(Section):
 
     memory: Literal["auto", "resident", "stream"] = "auto"
     """Where the training rows are: `resident` in memory, or on disk, from where they `stream` as they are trained with.
-    `auto` streams csv and parquet that would fill more than an eighth of this machine's memory. A streamed job measures
+    `auto` streams csv and parquet that would fill more than a tenth of this machine's memory. A streamed job measures
     by samples of at most 32 MiB: one of the training rows to fit scaling and categories, and the validation and test
     rows; it needs as much free disk as its training rows take as float32."""
     split: Split = Split()
