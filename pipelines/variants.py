@@ -12,12 +12,11 @@ from pipelines.data.dataset import Dataset
 from pipelines.errors import PackageError
 from pipelines.evaluation.metrics import Evaluation, evaluate
 from pipelines.export.quantization import to_bf16, to_int8
+from pipelines.models.shapes import rows_a_pass
 from pipelines.registry.manifest import Variant, VariantCheck
 from pipelines.registry.package import Arrays, Golden
 from pipelines.registry.variants import decide_variant
 from pipelines.spec.registry import Registry
-
-_ROWS_A_PASS = 1024
 
 _MAKERS: Mapping[Variant, Callable[[onnx.ModelProto, Dataset], onnx.ModelProto]] = {
     "int8": lambda graph, dataset: to_int8(graph, dataset.graph_inputs(dataset.train)),
@@ -73,8 +72,10 @@ def _run(graph: onnx.ModelProto, rows: Arrays) -> dict[str, NDArray[np.generic]]
     try:
         session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
         names = [output.name for output in session.get_outputs()]
-        starts = range(0, len(next(iter(rows.values()))), _ROWS_A_PASS)
-        inputs = [{name: array[start : start + _ROWS_A_PASS] for name, array in rows.items()} for start in starts]
+        first = next(iter(rows.values()))
+        size = rows_a_pass(first.shape[1:])
+        starts = range(0, len(first), size)
+        inputs = [{name: array[start : start + size] for name, array in rows.items()} for start in starts]
         passes = [session.run(names, each) for each in inputs]
     except Exception as error:  # onnxruntime's errors share no other base
         raise PackageError(f"the exported graph does not run: {error}") from error

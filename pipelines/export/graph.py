@@ -17,12 +17,11 @@ from pipelines.data.scaling import Scaling
 from pipelines.export.recurrence import OPSET, TRANSLATIONS, OnnxRecurrence
 from pipelines.models.network import example_steps
 from pipelines.models.rnn import Recurrence
+from pipelines.models.shapes import rows_a_pass
 from pipelines.registry.manifest import Datatype, Image
 from pipelines.registry.manifest import Tensor as TensorContract
 
 LENGTHS = "lengths"
-
-_ROWS_A_PASS = 1024
 
 
 class _Scaled(nn.Module):
@@ -87,8 +86,9 @@ def predict(predictor: Predictor, features: np.ndarray, lengths: np.ndarray | No
     """What torch answers for raw features (N, *row) and, of series, their lengths (N,), by output name."""
     inputs = [torch.from_numpy(array) for array in (features, lengths) if array is not None]
     with torch.inference_mode():
-        starts = range(0, len(features), _ROWS_A_PASS)
-        answers = [predictor(*(each[start : start + _ROWS_A_PASS] for each in inputs)) for start in starts]
+        rows = rows_a_pass(features.shape[1:])
+        starts = range(0, len(features), rows)
+        answers = [predictor(*(each[start : start + rows] for each in inputs)) for start in starts]
     columns = zip(*answers, strict=True)
     return {name: torch.cat(column).numpy() for name, column in zip(predictor.outputs, columns, strict=True)}
 

@@ -1,6 +1,7 @@
 """What goes into a network and what comes out of it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,17 @@ from pipelines.errors import DataError
 
 Outputs = int | tuple[int, ...]
 """K values a row, or a block of them such as (H, V): H steps ahead of V variables."""
+
+
+_MOST_ROWS, _MOST_VALUES = 1024, 2**16
+
+
+def rows_a_pass(row_shape: Sequence[int]) -> int:
+    """How many rows go through a network together where nothing is learned: what layers make of them fits caches.
+
+    A thousand images at a time take more than twice as long, and of large ones more memory than there is.
+    """
+    return max(1, min(_MOST_ROWS, _MOST_VALUES // math.prod(row_shape)))
 
 
 @dataclass(frozen=True)

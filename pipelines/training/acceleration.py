@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pipelines.spec.training import Compute
 from pipelines.spec.training_spec import TrainingSpec
+from pipelines.training.gradients import perceptron
 
 _log = logging.getLogger(__name__)
 
@@ -43,10 +44,9 @@ class MixedPrecision(nn.Module):
 def accelerated(network: nn.Module, spec: TrainingSpec, features: Tensor) -> nn.Module:
     """The network as training runs it, on the same weights; `features` are the training rows (N, *row)."""
     bf16 = uses_bf16(spec.compute, network, features)
-    _log.info("training in %s%s", "bf16" if bf16 else "fp32", ", compiled" if spec.compute.compile else "")
-    model = network
-    if spec.compute.compile:
-        model = cast(nn.Module, torch.compile(network))
+    compiled = spec.compute.compile and (bf16 or perceptron(network) is None)
+    _log.info("training in %s%s", "bf16" if bf16 else "fp32", ", compiled" if compiled else "")
+    model = cast(nn.Module, torch.compile(network)) if compiled else network
     return MixedPrecision(model) if bf16 else model
 
 

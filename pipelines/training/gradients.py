@@ -8,7 +8,6 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from pipelines.training.objective import Objective
 
@@ -27,7 +26,7 @@ class Gradients(Protocol):
 
 def gradients_of(model: nn.Module, objective: Objective) -> Gradients:
     """The quickest way for a model."""
-    layers = _perceptron(model)
+    layers = perceptron(model)
     return Backpropagation(layers, objective) if layers else Autograd(model, objective)
 
 
@@ -41,22 +40,13 @@ class Autograd:
     def add(self, inputs: tuple[Tensor, ...], targets: Tensor, scale: float) -> Tensor:
         """A forward and a backward pass."""
         outputs: Tensor = self._model(*inputs)
-        losses = self._objective.per_row(outputs, targets)
-        losses.backward(torch.full_like(losses, scale))  # type: ignore[no-untyped-call] # torch leaves it unannotated
+        torch.autograd.backward(outputs, self._objective.derivative(outputs, targets, scale))
         return outputs.detach()
 
     def clear(self) -> None:
         """The next backward pass makes new ones."""
         for parameter in self._parameters:
             parameter.grad = None
-
-
-class Layer(NamedTuple):
-    """Of a perceptron: h = activation(Wx + b)."""
-
-    linear: nn.Linear
-    activation: "Activation | None"
-    """None for the last one."""
 
 
 class Activation(NamedTuple):
@@ -69,41 +59,56 @@ class Activation(NamedTuple):
 
 
 _ACTIVATIONS: dict[type[nn.Module], Activation] = {
-    nn.ReLU: Activation(torch.relu_, lambda delta, value: _aten.threshold_backward(delta, value, 0)),
-    nn.Sigmoid: Activation(torch.sigmoid_, _aten.sigmoid_backward),
-    nn.Tanh: Activation(torch.tanh_, _aten.tanh_backward),
+    nn.ReLU: Activation(torch.relu_, lambda delta, value: _aten.threshold_backward.default(delta, value, 0)),
+    nn.Sigmoid: Activation(torch.sigmoid_, _aten.sigmoid_backward.default),
+    nn.Tanh: Activation(torch.tanh_, _aten.tanh_backward.default),
 }
 
 
-class Backpropagation:
-    """Of layers z = Wx + b, h = activation(z), with δ = ∂J/∂z: ∂J/∂W = δᵀx, ∂J/∂b = Σ δ, ∂J/∂x = δW (Rumelhart, 1986).
+class Layer(NamedTuple):
+    """Of a perceptron: h = activation(Wx + b)."""
 
-    The loss's own derivative is autograd's, so that a loss has one definition.
+    linear: nn.Linear
+    activation: Activation | None
+    """None for the last one."""
+
+
+class _Stage(NamedTuple):
+    """A layer's tensors, looked up once: modules take longer to find them than small matrices to multiply."""
+
+    weight: Tensor
+    bias: Tensor
+    kernel_gradient: Tensor
+    bias_gradient: Tensor
+    activation: Activation | None
+
+
+class Backpropagation:
+    """Of layers z = Wx + b, h = activation(z), with δ = ∂J/∂z: ∂J/∂W = δᵀx, ∂J/∂b = Σ δ, ∂J/∂x = δW.
+
+    Rumelhart, Hinton, Williams: Learning representations by back-propagating errors, 1986.
     """
 
     def __init__(self, layers: list[Layer], objective: Objective) -> None:
-        self._layers, self._objective = layers, objective
+        self._objective = objective
         self._fresh = True
-        for layer in layers:
-            for parameter in layer.linear.parameters():
-                parameter.grad = torch.zeros_like(parameter)
+        self._stages = [_stage(layer) for layer in layers]
 
     @torch.no_grad()
     def add(self, inputs: tuple[Tensor, ...], targets: Tensor, scale: float) -> Tensor:
         """Forward through the layers, backward by the formulas."""
         values = [inputs[0].flatten(1)]
-        for linear, activation in self._layers:
-            sums = functional.linear(values[-1], linear.weight, linear.bias)
-            values.append(activation.apply_(sums) if activation else sums)
+        for stage in self._stages:
+            sums = torch.addmm(stage.bias, values[-1], stage.weight.t())
+            values.append(stage.activation.apply_(sums) if stage.activation else sums)
         outputs = values.pop()
-        delta = self._loss_gradient(outputs, targets, scale)
-        for number in range(len(values) - 1, -1, -1):
-            linear, _ = self._layers[number]
-            self._accumulate(linear, delta, values[number])
-            if number:
-                activation = self._layers[number - 1].activation
-                delta = delta @ linear.weight
-                delta = activation.backward(delta, values[number]) if activation else delta
+        delta = self._objective.derivative(outputs, targets, scale)
+        for stage, below in zip(reversed(self._stages), [*reversed(self._stages[:-1]), None], strict=True):
+            value = values.pop()
+            self._accumulate(stage, delta, value)
+            if below is not None:
+                delta = torch.mm(delta, stage.weight)
+                delta = below.activation.backward(delta, value) if below.activation else delta
         self._fresh = False
         return outputs
 
@@ -111,25 +116,22 @@ class Backpropagation:
         """The next ones overwrite these."""
         self._fresh = True
 
-    def _loss_gradient(self, outputs: Tensor, targets: Tensor, scale: float) -> Tensor:
-        with torch.enable_grad():
-            leaf = outputs.detach().requires_grad_()
-            losses = self._objective.per_row(leaf, targets)
-            return torch.autograd.grad(losses, leaf, torch.full_like(losses, scale))[0]
-
-    def _accumulate(self, linear: nn.Linear, delta: Tensor, values: Tensor) -> None:
-        kernel, bias = linear.weight.grad, linear.bias.grad
-        assert kernel is not None
-        assert bias is not None
+    def _accumulate(self, stage: _Stage, delta: Tensor, value: Tensor) -> None:
         if self._fresh:
-            torch.mm(delta.t(), values, out=kernel)
-            torch.sum(delta, 0, out=bias)
+            torch.mm(delta.t(), value, out=stage.kernel_gradient)
+            torch.sum(delta, 0, out=stage.bias_gradient)
         else:
-            kernel.addmm_(delta.t(), values)
-            bias.add_(delta.sum(0))
+            stage.kernel_gradient.addmm_(delta.t(), value)
+            stage.bias_gradient.add_(delta.sum(0))
 
 
-def _perceptron(model: nn.Module) -> list[Layer] | None:
+def _stage(layer: Layer) -> _Stage:
+    weight, bias = layer.linear.weight, layer.linear.bias
+    weight.grad, bias.grad = torch.zeros_like(weight), torch.zeros_like(bias)
+    return _Stage(weight.detach(), bias.detach(), weight.grad, bias.grad, layer.activation)
+
+
+def perceptron(model: nn.Module) -> list[Layer] | None:
     """The layers of a model that is nothing but linear layers and simple activations; None for another.
 
     And None for one with hooks, which only autograd calls: somebody wants to see what happens in it.

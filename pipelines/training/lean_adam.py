@@ -13,6 +13,8 @@ class _Moments(NamedTuple):
     means: list[Tensor]
     squares: list[Tensor]
     steps: list[Tensor]
+    """How many there were: views of `together`, which counts all of them up at once."""
+    together: Tensor
 
 
 class LeanAdam(torch.optim.Adam):
@@ -44,12 +46,19 @@ class LeanAdam(torch.optim.Adam):
         groups = [[self.state.get(parameter, {}) for parameter in group["params"]] for group in self.param_groups]
         if not all(state for states in groups for state in states):
             return None
-        names = ("exp_avg", "exp_avg_sq", "step")
-        return [_Moments(*([state[name] for state in states] for name in names)) for states in groups]
+        return [_moments(states) for states in groups]
+
+
+def _moments(states: list[dict[str, Tensor]]) -> _Moments:
+    together = torch.stack([state["step"] for state in states])
+    for state, step in zip(states, together, strict=True):
+        state["step"] = step
+    means, squares, steps = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
+    return _Moments(means, squares, steps, together)
 
 
 def _update(group: Mapping[str, Any], grads: list[Tensor], moments: _Moments) -> None:
-    torch._foreach_add_(moments.steps, 1)
+    moments.together.add_(1)
     update = torch._fused_adamw_ if group["decoupled_weight_decay"] else torch._fused_adam_
     update(
         group["params"],

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipelines.models.shapes import rows_a_pass
 from pipelines.spec.objective import Task
 from pipelines.spec.optimizer import GradientDescent
 from pipelines.spec.training import EarlyStopping
@@ -172,7 +173,8 @@ def fit(
     network, optimizer, best = fitting.network, fitting.optimizer, fitting.best
     model = team.wrap(augmented(accelerated(network, spec, train.sample.features), spec.data))
     batches = Batches(len(train), spec.training.batch_size, team.rank, team.size, train.groups)
-    held_out = Batches(len(validation), max(spec.training.batch_size, 1024), team.rank, team.size)
+    together = max(spec.training.batch_size, rows_a_pass(validation.features.shape[1:]))
+    held_out = Batches(len(validation), together, team.rank, team.size)
     for epoch in range(len(fitting.reports) + 1, spec.training.epochs + 1):
         if best.should_stop:
             return

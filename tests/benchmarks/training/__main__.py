@@ -139,7 +139,7 @@ def _show(console: Console, benchmark: Benchmark, titles: dict[str, str]) -> lis
     starts = read_starts(told["starting"]) if "starting" in told else None
     scaling = read_scaling(told["scaling"]) if "scaling" in told else None
     for line in report.on_ray(starts, scaling):
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, soft_wrap=True)
     verdicts += [targets.start_verdict(starts)] if starts else []
     verdicts += [targets.scaling_verdict(scaling)] if scaling else []
     if verdicts:

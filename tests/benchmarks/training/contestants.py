@@ -72,7 +72,6 @@ class Contestant:
 CONTESTANTS = (
     Contestant("drivetrain", "Drivetrain", "own"),
     Contestant("drivetrain-fp32", "Drivetrain, fp32", "own", ("cnn",), ("compute.precision=fp32",)),
-    Contestant("drivetrain-compiled", "Drivetrain, compiled", "own", ("mlp",), ("compute.compile=true",)),
     Contestant("plain", "torch DataLoader loop", "plain"),
     Contestant("lightning", "Lightning", "lightning"),
     Contestant("keras", "Keras on TensorFlow", "keras"),

@@ -70,7 +70,7 @@ class Scaling:
 
     rows_per_second: dict[int, float]
     largest_difference: float
-    """Of any loss of any epoch from one worker's, training or validation."""
+    """Of any loss of any epoch from one worker's, training or validation, as a share of that."""
 
 
 def read_result(key: Key, repetition: int, file: Path) -> Measurement:
@@ -96,7 +96,7 @@ def read_scaling(told: Mapping[str, Any]) -> Scaling:
     """From what `scaling` wrote."""
     rates = {int(count): statistics.median(rates) for count, rates in told["rows_per_second"].items()}
     one, *others = told["losses"].values()
-    return Scaling(rates, max(abs(a - b) for other in others for a, b in zip(one, other, strict=True)))
+    return Scaling(rates, max(abs(a - b) / a for other in others for a, b in zip(one, other, strict=True)))
 
 
 def _cell(group: Sequence[Measurement]) -> Cell:

@@ -12,7 +12,7 @@ from pipelines.models.network import build_network
 from pipelines.spec.training import Compute
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
-from pipelines.training.acceleration import multiply_adds, num_threads, uses_bf16
+from pipelines.training.acceleration import accelerated, multiply_adds, num_threads, uses_bf16
 from pipelines.training.loop import EpochReport
 from pipelines.training.team import Solo
 from pipelines.training.worker import make_job, train
@@ -98,7 +98,12 @@ def test_bf16_learns_what_fp32_learns() -> None:
 @pytest.mark.skipif(shutil.which("g++") is None, reason="compiling needs a compiler")
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")  # of torch's own compiler
 def test_compiled_code_learns_the_same() -> None:
-    mlp = {"family": "mlp", "hidden": [16]}
+    mlp = {"family": "mlp", "hidden": [16], "activation": "gelu"}
     plain, compiled = (last_report(spec_of(model=mlp, compute={"compile": wish})) for wish in (False, True))
     assert compiled.train.loss == pytest.approx(plain.train.loss, rel=1e-3)
     assert compiled.validation.loss == pytest.approx(plain.validation.loss, rel=1e-3)
+
+
+def test_a_perceptron_is_not_compiled() -> None:
+    mlp, rows = network("mlp")
+    assert accelerated(mlp, spec_of(model={"family": "mlp"}, compute={"compile": True}), rows) is mlp

@@ -94,6 +94,26 @@ def test_losses_are_one_a_row() -> None:
     np.testing.assert_allclose(came, row_losses("cross_entropy", outputs, classes))
 
 
+@pytest.mark.parametrize("weights", [None, (0.5, 4.0)])
+@pytest.mark.parametrize("loss", [CrossEntropy(), CrossEntropy(label_smoothing=0.3), BINARY])
+def test_the_derivative_of_a_loss_of_classes_is_autograds(loss: Loss, weights: tuple[float, ...] | None) -> None:
+    objective = Objective(loss, NONE, None if weights is None else torch.tensor(weights, dtype=torch.float64))
+    check_derivative(objective, torch.randn(6, 2) * 3, torch.arange(6) % 2)
+
+
+@pytest.mark.parametrize("shape", [(5, 1), (5, 3, 2), (0, 1)])
+@pytest.mark.parametrize("loss", [MSE, MAE, huber(0.5)])
+def test_the_derivative_of_a_loss_of_quantities_is_autograds(loss: Loss, shape: tuple[int, ...]) -> None:
+    check_derivative(Objective(loss, NONE), torch.randn(shape), torch.randn(shape).squeeze(1))
+
+
+def check_derivative(objective: Objective, outputs: Tensor, targets: Tensor) -> None:
+    came = objective.derivative(outputs, targets, 0.25)
+    leaf = outputs.clone().requires_grad_()
+    torch.autograd.backward(0.25 * objective.per_row(leaf, targets).sum())
+    torch.testing.assert_close(came, leaf.grad)
+
+
 @pytest.mark.parametrize("loss", [CrossEntropy(label_smoothing=0.3), BINARY])
 def test_a_rows_loss_counts_as_its_class_weighs(loss: Loss) -> None:
     outputs, classes = torch.randn(6, 2), torch.arange(6) % 2
