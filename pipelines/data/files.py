@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import pandas as pd
 import pyarrow.dataset
+import pyarrow.parquet
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
@@ -27,6 +28,8 @@ Read = TypeVar("Read")
 
 _PATTERN = "*?["
 _PARQUET_MAGIC = b"PAR1"
+_PARQUET_BUFFER_BYTES = 2**16
+"""Of each column, what is read ahead."""
 
 
 @dataclass(frozen=True)
@@ -138,21 +141,25 @@ def row_groups(found: Files) -> list[list[int]]:
 
 
 def read_schema(found: Files) -> list[str]:
-    """Names of the columns of Parquet files. Raises DataError."""
-    return _translated("parquet", found.paths[0], found, lambda: list(_parquet(found).schema.names))
+    """Names of the columns that `read_parquet` gives; no rows are read. Raises DataError."""
+    path = found.paths[0]
+    frame = _translated("parquet", path, found, lambda: _parquet(found).schema.empty_table().to_pandas())
+    return list(map(str, frame.columns))
 
 
 def parquet_blocks(found: Files, file: int, groups: list[int], rows: int) -> Iterator[pd.DataFrame]:
-    """Row groups of one file as `read_parquet` gives them, so many rows at a time. Raises DataError."""
+    """Row groups of one file as `read_parquet` gives them, so many rows at a time. Raises DataError.
+
+    A row group may have a million rows: it is read in pieces, not as a whole, which pyarrow's dataset would.
+    """
     path = found.paths[file]
-    dataset = _translated("parquet", path, found, lambda: _parquet(found))
-    fragment = list(dataset.get_fragments())[file].subset(row_group_ids=groups)
-    # Without read-ahead, which would hold many blocks, and whole files where the file system is slow.
-    batches = fragment.to_batches(
-        schema=dataset.schema, batch_size=rows, batch_readahead=0, fragment_readahead=0, use_threads=False
-    )
-    while (batch := _translated("parquet", path, found, lambda: next(batches, None))) is not None:
-        yield batch.to_pandas()
+    fragment = _translated("parquet", path, found, lambda: list(_parquet(found).get_fragments())[file])
+    from_folders = pyarrow.dataset.get_partition_keys(fragment.partition_expression)
+    with found.system.open(path, "rb") as opened:
+        parquet = pyarrow.parquet.ParquetFile(opened, pre_buffer=False, buffer_size=_PARQUET_BUFFER_BYTES)
+        batches = parquet.iter_batches(batch_size=rows, row_groups=groups, use_threads=False)
+        while (batch := _translated("parquet", path, found, lambda: next(batches, None))) is not None:
+            yield batch.to_pandas().assign(**from_folders)
 
 
 def _parquet(found: Files) -> pyarrow.dataset.Dataset:

@@ -107,13 +107,17 @@ def targets_of(table: Table, spec: TrainingSpec, classes: dict[object, int]) -> 
     if spec.task == "regression":
         return encode_target(table, spec.task)
     values, indices, _ = distinct_classes(table)
-    places = np.array([classes[_value(value, classes)] for value in values.tolist()], np.int64)
+    known = [_value(value, classes) for value in values.tolist()]
+    places = np.array([classes[value] for value in known], np.int64)
     return Targets(places[indices], tuple(map(str, classes)))
 
 
 def _value(value: object, classes: dict[object, int]) -> object:
-    """Where one block has texts all are texts, also the numbers of a block that has only those."""
-    return value if value in classes else str(value)
+    """Where one block has texts all are texts, also the numbers of a block that has only those. Raises DataError."""
+    found = value if value in classes else str(value)
+    if found not in classes:
+        raise DataError("data.path", "files that stay as they are while a job reads them", f"a new class {found!r}")
+    return found
 
 
 def _thresholds(plan: Plan, most: int) -> dict[int, float]:

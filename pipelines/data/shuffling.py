@@ -16,6 +16,7 @@ from pipelines.data.loading import shaped
 from pipelines.data.ray_blocks import results_of
 from pipelines.data.scan import targets_of
 from pipelines.data.shards import SHARD_BYTES, Block, Shards, check_disk, find_shards, num_shards, write_shards
+from pipelines.errors import DataError
 from pipelines.spec.training_spec import TrainingSpec
 
 _TELL_EVERY_S = 5.0
@@ -69,6 +70,9 @@ def _told(blocks: Iterator[Block], num_rows: int, tell: Callable[[str], None]) -
         if time.monotonic() > told_s + _TELL_EVERY_S:
             told_s = time.monotonic()
             tell(f"shuffling training rows to disk: {done / num_rows:.0%}")
+    if done != num_rows:
+        came = f"{done} training rows where there were {num_rows}"
+        raise DataError("data.path", "files that stay as they are while a job reads them", came)
 
 
 def _key(spec: TrainingSpec, dataset: Dataset, count: int) -> str:

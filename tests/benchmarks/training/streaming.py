@@ -25,7 +25,7 @@ from tests.integration.pipelines.jobs import Recorder
 
 FEATURES = 100
 BATCH = 512
-ROWS_A_GROUP = 50_000
+ROWS_A_GROUP = 2**20  # what pyarrow writes by default
 TINY_ROWS = 10_000
 LEAST_SHARE = 0.5
 MOST_BYTES = 2**30
@@ -94,8 +94,9 @@ def tree_bytes(pid: int) -> int:
 
 
 def main(workplace: str, result: str, gigabytes: str = "2") -> None:
-    """Write the tables, run the jobs one after another, and write what they came to."""
+    """Write the tables, run the jobs one after another, and write what they came to; exits 1 if a target is missed."""
     folder = Path(workplace)
+    folder.mkdir(parents=True, exist_ok=True)
     rows = int(float(gigabytes) * 1e9 / (4 * FEATURES))
     for name, count in (("large", rows), ("tiny", TINY_ROWS)):
         write_table(folder / f"{name}.parquet", count)
@@ -109,6 +110,7 @@ def main(workplace: str, result: str, gigabytes: str = "2") -> None:
         f"streamed at {share:.2f} of the resident speed (wanted: {LEAST_SHARE}), in {added / 2**20:.0f} MiB more than"
     )
     print(f"a tiny table (wanted: {MOST_BYTES / 2**20:.0f}); resident: {resident['peak_bytes'] / 2**20:.0f} MiB in all")
+    sys.exit(share < LEAST_SHARE or added > MOST_BYTES)
 
 
 if __name__ == "__main__":

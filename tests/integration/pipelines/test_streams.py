@@ -52,6 +52,7 @@ def test_a_streamed_job_is_served_and_told_of(cluster: None, home: Home, tmp_pat
     run = home.client.get_run(outcome.run_id)
     assert run.data.tags[MEMORY_TAG].startswith("data streams from disk, as data.memory asks: 9")
     assert any(stage.startswith("looking through the data: data streams") for stage in recorder.stages)
+    assert run.inputs is not None
     (given,) = run.inputs.dataset_inputs
     profile = json.loads(str(given.dataset.profile))
     assert profile["train_rows"] == sum(profile["train_classes"].values()) == dataset.num_train
@@ -136,6 +137,22 @@ def test_a_bad_value_at_the_end_is_told_before_a_run_is_opened(
         run_pipeline(spec, Recorder())
     assert message in str(caught.value)
     assert home.runs() == []
+
+
+def test_files_that_change_meanwhile_are_told_of(cluster: None, tmp_path: Path) -> None:
+    (tmp_path / "rows").mkdir()
+    spec = sorted_job(tmp_path / "rows", rows=400)
+    dataset = load_streamed(spec)
+    frame = pd.read_parquet(tmp_path / "rows/3.parquet")
+    pd.concat([frame, frame], ignore_index=True).to_parquet(tmp_path / "rows/3.parquet")
+    with pytest.raises(
+        DataError, match=r"files that stay as they are while a job reads them, came \d+ training rows where"
+    ):
+        shuffled(spec, dataset, tmp_path / "shards")
+    frame.assign(target=9).to_parquet(tmp_path / "rows/3.parquet")
+    with pytest.raises(DataError, match="came a new class '9'"):
+        shuffled(spec, dataset, tmp_path / "shards")
+    assert not (tmp_path / "shards").exists()
 
 
 def test_too_few_rows_to_draw_parts_for_are_refused(cluster: None, tmp_path: Path) -> None:

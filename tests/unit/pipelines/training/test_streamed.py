@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ IRIS = {
     "model": {"family": "mlp", "hidden": [8], "dropout": 0.2},
     "training": {"epochs": 5, "batch_size": 16},
 }
-DIVERGING = {
+DIVERGING: dict[str, Any] = {
     "data": {"source": "sklearn", "dataset": "diabetes"},
     "loss": {"name": "mse"},
     "optimizer": {"name": "sgd", "learning_rate": 100.0},
