@@ -101,11 +101,10 @@ def resume_pipeline(run_id: str, spec: TrainingSpec, watcher: Watcher) -> Outcom
 def _run_in(opening: AbstractContextManager[Run], spec: TrainingSpec, watcher: Watcher) -> Outcome:
     started = time.monotonic()
     with ExitStack() as stack:
-        choice = choose_memory(spec.data)
+        choice = _choose(spec, watcher)
         if choice.streamed:
-            watcher.stage("starting Ray")
             stack.enter_context(ray_session())
-        dataset, network = _load(spec, choice, watcher)
+        dataset, network = _load(spec, choice)
         if not choice.streamed:
             watcher.stage("starting Ray")
             stack.enter_context(ray_session())
@@ -136,14 +135,21 @@ def run_pipeline_in(run: Run, spec: TrainingSpec, watcher: Watcher, retries: int
     The caller closes the run, and forgets the checkpoints when that is FINISHED. Raises what `run_pipeline` raises,
     but ResourceError, and SupersededError if the run has gone to another process.
     """
-    choice = choose_memory(spec.data)
-    dataset, network = _load(spec, choice, watcher)
+    choice = _choose(spec, watcher)
+    dataset, network = _load(spec, choice)
     return _carry_out(spec, choice, dataset, network, run, watcher, retries)
 
 
-def _load(spec: TrainingSpec, choice: Choice, watcher: Watcher) -> tuple[Dataset, nn.Module]:
+def _choose(spec: TrainingSpec, watcher: Watcher) -> Choice:
+    watcher.stage("loading data")
+    choice = choose_memory(spec.data)
+    if choice.streamed:
+        watcher.stage(choice.reason)
+    return choice
+
+
+def _load(spec: TrainingSpec, choice: Choice) -> tuple[Dataset, nn.Module]:
     """Streamed data is read by Ray, which must be there."""
-    watcher.stage(f"looking through the data: {choice.reason}" if choice.streamed else "loading data")
     dataset = load_streamed(spec) if choice.streamed else load_dataset(spec)
     return dataset, network_of(spec, dataset.row_shape, dataset.num_outputs, dataset.vocabulary)
 

@@ -51,7 +51,7 @@ def test_a_streamed_job_is_served_and_told_of(cluster: None, home: Home, tmp_pat
 
     run = home.client.get_run(outcome.run_id)
     assert run.data.tags[MEMORY_TAG].startswith("data streams from disk, as data.memory asks: 9")
-    assert any(stage.startswith("looking through the data: data streams") for stage in recorder.stages)
+    assert any(stage.startswith("data streams from disk") for stage in recorder.stages)
     assert run.inputs is not None
     (given,) = run.inputs.dataset_inputs
     profile = json.loads(str(given.dataset.profile))
