@@ -15,8 +15,9 @@ help: ## list the targets
 demo: $(VENV)/.train ## train three models on handwritten digits, serve them, ask them
 	$(BIN)/drivetrain demo
 
-test: $(VENV)/.dev ## run all tests
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+WORKERS := 2
+test: $(VENV)/.dev ## run all tests, in WORKERS processes (2); much of the time they wait for servers and Ray to start
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered
 
 test-fast: $(VENV)/.dev ## run the tests that take seconds
 	$(BIN)/python -m pytest -m "not slow"

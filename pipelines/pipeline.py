@@ -249,11 +249,13 @@ def _record_inputs(run: Run, spec: TrainingSpec, dataset: Dataset) -> None:
 
 def _served(spec: TrainingSpec, dataset: Dataset, predictor: Predictor, run: Run) -> Candidate:
     """The graph to register: as exported, or the variant that the spec asks for, with its own figures."""
-    answers = predict(predictor, dataset.test.features)
+    held_out, test = dataset.validation, dataset.test
+    answers = predict(predictor, test.features, test.lengths)
+    graph = export_onnx(predictor, dataset.row_shape, with_lengths=dataset.has_lengths)
     fp32 = Candidate(
-        graph=with_encoding(export_onnx(predictor, dataset.row_shape), dataset.encoding),
-        validation=evaluate(dataset, dataset.validation, predict(predictor, dataset.validation.features)),
-        test=evaluate(dataset, dataset.test, answers),
+        graph=with_encoding(graph, dataset.encoding),
+        validation=evaluate(dataset, held_out, predict(predictor, held_out.features, held_out.lengths)),
+        test=evaluate(dataset, test, answers),
         answers=answers,
     )
     served = choose_variant(spec.registry, dataset, fp32)

@@ -5,7 +5,7 @@ ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 FROM ${PYTHON_IMAGE} AS requirements
 WORKDIR /build
 COPY pyproject.toml deploy/docker/requirements.py ./
-RUN python requirements.py pyproject.toml train > requirements.txt
+RUN python requirements.py pyproject.toml train s3 > requirements.txt
 
 FROM ${PYTHON_IMAGE} AS packages
 WORKDIR /build

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 INPUT = "features"
 """What a model's input is called where it is not a column."""
+LENGTHS = "lengths"
+"""Its second input, where series are filled up to one length: how many steps of each row count."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,8 @@ class Rows:
     """(N,): class indices or quantities; (N, horizon, variables) of a series."""
     columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     """(N, 1) each, by name, of which `features` are made; empty where clients send features."""
+    lengths: NDArray[np.int64] | None = None
+    """(N,) steps that count of series (T, F); None where all do."""
 
     def __len__(self) -> int:
         return len(self.features)
@@ -41,6 +45,8 @@ class Rows:
     @property
     def inputs(self) -> Mapping[str, NDArray[Any]]:
         """What a client sends for these rows, by the name of the model's input."""
+        if self.lengths is not None:
+            return {INPUT: self.features, LENGTHS: self.lengths}
         return self.columns or {INPUT: self.features}
 
 
@@ -82,6 +88,10 @@ class Dataset:
     """Whether rows are pictures, (channels, height, width) from 0 to 255, that were made to fit."""
     season: int | None = None
     """Of a series: the steps after which it is alike."""
+    num_relative: int = 0
+    """Of a series: so many columns, the first, are told relative to the last step of their window."""
+    carries: bool = False
+    """Of a series: whether a window may have gaps, which the last value before them fills."""
     text: Text | None = None
     """Of texts: how they became the token indices that `features` are."""
     stream: Stream | None = None
@@ -106,6 +116,11 @@ class Dataset:
     def vocabulary(self) -> int | None:
         """Of texts: how many different token indices there are."""
         return None if self.text is None else num_tokens(self.text)
+
+    @property
+    def has_lengths(self) -> bool:
+        """Whether rows are series that were filled up to one length."""
+        return self.train.lengths is not None
 
     def graph_inputs(self, rows: Rows) -> Mapping[str, NDArray[Any]]:
         """What the graph itself takes for rows: what a client sends, but tokens for texts."""

@@ -27,6 +27,7 @@ PARQUET_SUFFIXES = (".parquet", ".pq")
 Read = TypeVar("Read")
 
 _PATTERN = "*?["
+_S3_SCHEMES = ("s3://", "s3a://")
 _PARQUET_MAGIC = b"PAR1"
 _PARQUET_BUFFER_BYTES = 2**16
 """Of each column, what is read ahead."""
@@ -199,7 +200,12 @@ def _opened(address: str) -> tuple[AbstractFileSystem, str]:
         return LocalFileSystem(), str(Path(address).absolute())
     try:
         system, path = url_to_fs(address)
-    except (ValueError, ImportError, OSError) as error:  # unknown protocol; its package is not installed
+    except ImportError as error:
+        if not address.startswith(_S3_SCHEMES):
+            raise DataError("data.path", "an address that fsspec can open here", f"{address!r} ({error})") from error
+        expected = "the package s3fs for an address in S3 (pip install 'drivetrain[s3]')"
+        raise DataError("data.path", expected, f"{address!r} without it") from error
+    except (ValueError, OSError) as error:  # unknown protocol
         raise DataError("data.path", "an address that fsspec can open here", f"{address!r} ({error})") from error
     return system, str(path)
 
@@ -233,7 +239,7 @@ def _translated(kind: str, path: str, found: Files, read: Callable[[], Read]) ->
         return read()
     except (ValueError, OSError, EOFError, ArrowException, pd.errors.ParserError) as error:
         which = f"{Path(path).name}: " if len(found.paths) > 1 else ""
-        raise DataError("data.path", f"a readable {kind} file", f"{which}{error}") from error
+        raise DataError("data.path", f"a readable {kind} file", f"{which}{error}".strip()) from error
 
 
 def _check_columns(found: Files, columns: list[Iterable[str]]) -> None:

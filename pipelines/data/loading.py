@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipelines.data.dataset import Dataset, Rows
 from pipelines.data.encoding import Encoding
+from pipelines.data.padding import counted
 from pipelines.data.scaling import Scaling
 from pipelines.data.series import load_series
 from pipelines.data.sources import read_table
@@ -75,7 +76,8 @@ def fit_encoding(source: Data, table: Table, train: Indices) -> Encoding:
 
 def _rows(table: Table, features: NDArray[np.float32], targets: Targets, encoding: Encoding, chosen: Indices) -> Rows:
     if not encoding.columns:
-        return Rows(features[chosen], targets.values[chosen])
+        lengths = None if table.lengths is None else table.lengths[chosen]
+        return Rows(features[chosen], targets.values[chosen], lengths=lengths)
     columns = {name: values[chosen] for name, values in table.columns.items()}
     return Rows(encoding.apply(columns), targets.values[chosen], columns)
 
@@ -83,6 +85,8 @@ def _rows(table: Table, features: NDArray[np.float32], targets: Targets, encodin
 def _scaling(source: Data, train: Rows, encoding: Encoding) -> Scaling:
     if not source.standardize:
         return Scaling.identity()
+    if train.lengths is not None:
+        return Scaling.fit(train.features[counted(train.lengths, train.features.shape[1])])
     scaling = Scaling.fit(train.features)
     return scaling.only(encoding.measured) if encoding.columns else scaling
 
@@ -110,6 +114,8 @@ def _digest(table: Table, targets: Targets) -> str:
 def parts_of(table: Table, targets: NDArray[Any]) -> Iterator[NDArray[np.generic]]:
     """What a digest is of."""
     yield table.features
+    if table.lengths is not None:
+        yield table.lengths
     for column in table.columns.values():
         is_text = column.dtype.kind == "O"
         yield np.frombuffer("\0".join(column[:, 0]).encode(), np.uint8) if is_text else column

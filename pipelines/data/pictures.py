@@ -10,7 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 from fsspec.implementations.zip import ZipFileSystem
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from pipelines.data.files import Files, find_files, is_data
 from pipelines.data.table import Table
@@ -73,6 +73,8 @@ def _pixels(found: Files, mode: str, size: tuple[int, int] | None, path: str) ->
         depth = image.mode
         if depth in EIGHT_BIT_MODES:
             return fit_image(image, mode, size)
+    except UnidentifiedImageError as error:  # whose text names an object in memory
+        raise DataError("data.path", "whole PNG and JPEG files", f"{_name(found, path)}, which is neither") from error
     except Exception as error:  # Pillow's readers raise whatever they meet
         raise DataError("data.path", "whole PNG and JPEG files", f"{_name(found, path)} ({error})") from error
     raise DataError("data.path", "pictures of 8 bits a channel", f"{_name(found, path)} of Pillow's mode {depth}")

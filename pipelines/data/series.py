@@ -12,6 +12,7 @@ from pipelines.data.columns import read_numbers
 from pipelines.data.dataset import Dataset, Rows
 from pipelines.data.files import CSV_SUFFIXES, PARQUET_SUFFIXES, find_files, listed, read_any_table
 from pipelines.data.scaling import Scaling
+from pipelines.data.windows import carried_forward, levelled
 from pipelines.errors import DataError
 from pipelines.spec.data import SeriesSource, Split
 from pipelines.spec.training_spec import TrainingSpec
@@ -25,6 +26,8 @@ class Series:
     """(T, columns), the targets first."""
     names: tuple[str, ...]
     """Of the columns."""
+    known: NDArray[np.bool_]
+    """(T,): whether no target is missing."""
 
 
 def load_series(source: SeriesSource, spec: TrainingSpec) -> Dataset:
@@ -34,19 +37,23 @@ def load_series(source: SeriesSource, spec: TrainingSpec) -> Dataset:
     series = read_series(source)
     parts = _parts(len(series.values), source.split)
     train, validation, test = (_windows(series, source, part, name) for name, part in parts.items())
+    num_relative = len(source.targets) if source.relative else 0
+    measured = levelled(train, num_relative)
     return Dataset(
         train=train,
         validation=validation,
         test=test,
         task="regression",
-        features=Scaling.fit(train.features) if source.standardize else Scaling.identity(),
-        target=Scaling.fit(train.targets.astype(np.float32)),
+        features=Scaling.fit(measured.features) if source.standardize else Scaling.identity(),
+        target=Scaling.fit(measured.targets.astype(np.float32)),
         labels=(),
         feature_names=series.names,
         target_name=", ".join(source.targets),
         origin=source.path,
         digest=_digest(series, source),
         season=source.season,
+        num_relative=num_relative,
+        carries=source.missing == "forward",
     )
 
 
@@ -64,8 +71,10 @@ def read_series(source: SeriesSource) -> Series:
     times = _times(source.time, frame[source.time])
     _check_steps(source, times.sort_values())
     ordered = frame.iloc[np.argsort(times.to_numpy(), kind="stable")]
-    values = np.stack([read_numbers(name, ordered[name]) for name in names], axis=1)
-    return Series(values, names)
+    may_miss = source.missing == "forward"
+    values = np.stack([read_numbers(name, ordered[name], may_miss=may_miss) for name in names], axis=1)
+    known = np.asarray(np.isfinite(values[:, : len(source.targets)]).all(axis=1), np.bool_)
+    return Series(carried_forward(values, names) if may_miss else values, names, known)
 
 
 def _times(name: str, column: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -122,7 +131,11 @@ def _windows(series: Series, source: SeriesSource, part: slice, name: str) -> Ro
         expected = f"with data.horizon at most {len(values)}, the steps of the {name} part"
         raise DataError("data.window", expected, f"{source.window} + {source.horizon}")
     windows = np.lib.stride_tricks.sliding_window_view(values, length, axis=0).transpose(0, 2, 1)
-    past, future = windows[:, : source.window], windows[:, source.window :, : len(source.targets)]
+    known = np.lib.stride_tricks.sliding_window_view(series.known[part], length)[:, source.window :].all(axis=1)
+    if not known.any():
+        expected = f"{source.horizon} steps with all targets after a window of the {name} part"
+        raise DataError("data.missing", expected, "none")
+    past, future = windows[known, : source.window], windows[known, source.window :, : len(source.targets)]
     return Rows(np.ascontiguousarray(past), np.ascontiguousarray(future))
 
 
@@ -131,4 +144,6 @@ def _digest(series: Series, source: SeriesSource) -> str:
     digest = hashlib.sha256("\0".join(shown).encode())
     digest.update(f"{series.values.dtype.str}{series.values.shape}".encode())
     digest.update(np.ascontiguousarray(series.values).data)
+    if not series.known.all():
+        digest.update(series.known.tobytes())
     return digest.hexdigest()[:16]

@@ -1,5 +1,6 @@
 """Where rows come from. Each source gives a `Table` and refuses, by name, what training could not use."""
 
+from collections.abc import Mapping
 from typing import Any
 from zipfile import BadZipFile
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipelines.data.columns import and_more, read_columns, to_float32
 from pipelines.data.files import CSV_SUFFIXES, PARQUET_SUFFIXES, Files, find_files, listed, read_csv, read_parquet
+from pipelines.data.padding import counted, read_lengths
 from pipelines.data.pictures import read_pictures
 from pipelines.data.table import Table
 from pipelines.errors import DataError
@@ -76,16 +78,27 @@ def _npz(source: NpzSource) -> Table:
         arrays = _read_archive(found)
     except (ValueError, OSError, EOFError, BadZipFile) as error:
         raise DataError("data.path", "an npz archive of plain arrays", str(error)) from error
-    for field, name in (("data.features", source.features), ("data.target", source.target)):
-        if name not in arrays:
-            raise DataError(field, f"one of the arrays {listed(arrays)}", repr(name))
+    for field in ("features", "target", "lengths"):
+        name = getattr(source, field)
+        if name is not None and name not in arrays:
+            raise DataError(f"data.{field}", f"one of the arrays {listed(arrays)}", repr(name))
     features, target = arrays[source.features], arrays[source.target]
     if features.ndim < 2 or target.ndim != 1 or len(features) != len(target) or not len(features):
         came = f"{list(features.shape)} and {list(target.shape)}"
         raise DataError("data.path", "features shaped (rows, ...) and a target shaped (rows,)", came)
-    return Table(
-        _finite(source.features, features), _present(source.target, target), (), source.target, (), source.path
-    )
+    lengths = _lengths(source, arrays)
+    numbers, values = _finite(source.features, features, lengths), _present(source.target, target)
+    return Table(numbers, values, (), source.target, (), source.path, lengths=lengths)
+
+
+def _lengths(source: NpzSource, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.int64] | None:
+    if source.lengths is None:
+        return None
+    num_rows, *row = arrays[source.features].shape
+    shape = row if source.shape is None else list(source.shape)
+    if len(shape) != 2 or shape[0] != row[0]:
+        raise DataError("data.shape", f"[{row[0]}, features], as data.lengths counts steps of a row", str(shape))
+    return read_lengths(source.lengths, arrays[source.lengths], num_rows, row[0])
 
 
 def _read_archive(found: Files) -> dict[str, NDArray[Any]]:
@@ -96,10 +109,12 @@ def _read_archive(found: Files) -> dict[str, NDArray[Any]]:
         return {name: np.asarray(archive[name]) for name in archive.files}
 
 
-def _finite(name: str, array: NDArray[Any]) -> NDArray[np.float32]:
+def _finite(name: str, array: NDArray[Any], lengths: NDArray[np.int64] | None) -> NDArray[np.float32]:
     if array.dtype.kind not in "biuf":
         raise DataError("data.features", f"numbers in the array {name!r}", str(array.dtype))
     numbers = to_float32(array)
+    if lengths is not None:
+        numbers[~counted(lengths, numbers.shape[1])] = 0  # whatever fills rows up is neither looked at nor kept
     _refuse_wrong_rows(name, ~np.isfinite(numbers))
     return numbers
 

@@ -28,6 +28,8 @@ class Table:
     for a missing category. Empty where all are plain numbers."""
     are_pictures: bool = False
     """Whether the rows are pictures, (channels, height, width) from 0 to 255."""
+    lengths: NDArray[np.int64] | None = None
+    """(N,) steps that count of series (steps, features), 0 after them; None where all do."""
     first_row: int = 0
     """Of a block of a file: rows that come before it, for messages."""
 

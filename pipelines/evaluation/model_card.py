@@ -12,6 +12,11 @@ from pipelines.spec.training_spec import TrainingSpec
 
 _MAX_STEPS = 48
 
+_VALUES = "Raw feature values go in; standardisation is part of the graph."
+_TEXTS = """The prediction service takes texts. `model.onnx` itself, and so `mlflow.pyfunc`, takes the tokens that the
+service makes of them: INT64 [rows, tokens], filled up with 0, as `pipelines.registry.texts.Tokenizer` does with the
+vocabulary in `manifest.json`."""
+
 
 def write_model_card(
     spec: TrainingSpec, dataset: Dataset, run_id: str, validation: Evaluation, test: Evaluation, variant: str = ""
@@ -32,7 +37,7 @@ def write_model_card(
 
 {_figures(validation, test)}
 {_details(dataset, test)}\
-Raw feature values go in; standardisation is part of the graph. The figures hold for rows like those above: on data from
+{_TEXTS if dataset.text else _VALUES} The figures hold for rows like those above: on data from
 elsewhere, measure again before you rely on them.
 """
 

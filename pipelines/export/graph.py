@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,9 @@ import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from pipelines.data.dataset import INPUT, Dataset
+from pipelines.data.dataset import INPUT, LENGTHS, Dataset
 from pipelines.data.encoding import Category, Quantity
 from pipelines.data.scaling import Scaling
 from pipelines.export.recurrence import OPSET, TRANSLATIONS, OnnxRecurrence
@@ -20,8 +22,6 @@ from pipelines.models.rnn import Recurrence
 from pipelines.models.shapes import rows_a_pass
 from pipelines.registry.manifest import Datatype, Image
 from pipelines.registry.manifest import Tensor as TensorContract
-
-LENGTHS = "lengths"
 
 
 class _Scaled(nn.Module):
@@ -71,6 +71,31 @@ class Regressor(_Scaled):
         return (scaled * self.get_buffer("target_deviation") + self.get_buffer("target_mean"),)
 
 
+class Forecaster(Regressor):
+    """Raw windows (B, T, F) → forecasts (B, horizon, variables) in the targets' own units.
+
+    Gaps (NaN) get the last value before them, if the dataset has it so, and the first columns are told relative to the
+    window's last step: as `pipelines.data.windows` does it with those of training.
+    """
+
+    def __init__(self, network: nn.Module, dataset: Dataset) -> None:
+        super().__init__(network, dataset.features, dataset.target)
+        self.num_relative = dataset.num_relative
+        self.rounds = math.ceil(math.log2(dataset.row_shape[0])) if dataset.carries else 0
+
+    def forward(self, features: Tensor, lengths: Tensor | None = None) -> tuple[Tensor]:
+        """Fill, take the level off, run the network, put it on again."""
+        for number in range(self.rounds):  # after each round what is missing has been looked for twice as far back
+            before = functional.pad(features, (0, 0, 2**number, 0), value=torch.nan)[:, : features.shape[1]]
+            features = torch.where(features.isnan(), before, features)
+        if not self.num_relative:
+            return super().forward(features, lengths)
+        level = features[:, -1:, : self.num_relative]
+        rest = features[:, :, self.num_relative :]
+        features = torch.cat([features[:, :, : self.num_relative] - level, rest], dim=2)
+        return (super().forward(features, lengths)[0] + level,)
+
+
 Predictor = Classifier | Regressor
 
 
@@ -79,6 +104,8 @@ def build_predictor(network: nn.Module, dataset: Dataset) -> Predictor:
     still = copy.deepcopy(network).cpu().eval()
     if dataset.task == "classification":
         return Classifier(still, dataset.features).eval()
+    if dataset.season is not None:
+        return Forecaster(still, dataset).eval()
     return Regressor(still, dataset.features, dataset.target).eval()
 
 
@@ -101,6 +128,8 @@ def contract(
     Series may be of another length than those of the dataset if the network takes `any_length`.
     """
     inputs = tuple(map(_column, dataset.encoding.columns)) or (_text(dataset) or _features(dataset, any_length),)
+    if dataset.has_lengths:
+        inputs += (TensorContract(name=LENGTHS, datatype="INT64", shape=(-1,), steps_of=INPUT),)
     if dataset.task == "regression":
         outputs = dataset.num_outputs if isinstance(dataset.num_outputs, tuple) else (dataset.num_outputs,)
         return inputs, (TensorContract(name="prediction", datatype="FP32", shape=(-1, *outputs)),)

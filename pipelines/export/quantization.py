@@ -24,6 +24,8 @@ CALIBRATION_ROWS = 512
 _ROWS_A_PASS = 64
 _RECURRENT = ("RNN", "LSTM", "GRU")
 _PRODUCTS = ("Gemm", "MatMul")
+_LOOKED_UP = "Gather"
+"""What takes the vectors of tokens out of an embedding."""
 _INTEGER = ("Conv", *_PRODUCTS, "Relu", "MaxPool", "Reshape")
 """What may be computed in INT8; the products' results stay FP32, so that close logits stay apart."""
 
@@ -32,7 +34,8 @@ def to_int8(graph: onnx.ModelProto, rows: Arrays) -> onnx.ModelProto:
     """The graph with INT8 weights, a scale for each output channel.
 
     Convolutions and matrix products are computed in INT8, their inputs scaled to the ranges that raw training `rows`
-    (N, ...) by input name show. Recurrent operators have no such form: their weights become FP32 when they are used.
+    (N, ...) by input name show. Recurrent operators have no such form: their weights become FP32 when they are used,
+    as the vectors of an embedding do.
     """
     prepared = copy.deepcopy(graph)
     add_pre_process_metadata(prepared)  # the exporter has optimised the graph: no advice to do so
@@ -42,7 +45,7 @@ def to_int8(graph: onnx.ModelProto, rows: Arrays) -> onnx.ModelProto:
             str(Path(folder) / "int8.onnx"),
             _CalibrationRows(rows),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(_INTEGER),
+            op_types_to_quantize=_integer_operators(prepared),
             per_channel=True,
             reduce_range=True,  # 7 bits: without VNNI the sums of 8 bits saturate, and answers depend on the CPU
             activation_type=QuantType.QUInt8,
@@ -53,6 +56,8 @@ def to_int8(graph: onnx.ModelProto, rows: Arrays) -> onnx.ModelProto:
         quantized = onnx.load(str(Path(folder) / "int8.onnx"))
     for name in _weights(quantized, _RECURRENT):
         _store_as_int8(quantized, name)
+    for name in _weights(quantized, (_LOOKED_UP,)):
+        _look_up_int8(quantized, name)
     onnx.checker.check_model(quantized)
     return quantized
 
@@ -63,7 +68,7 @@ def to_bf16(graph: onnx.ModelProto) -> onnx.ModelProto:
     onnxruntime's CPU kernels for these operators know no BF16: it halves the file, neither memory nor time.
     """
     stored = copy.deepcopy(graph)
-    for name in _weights(stored, ("Conv", *_PRODUCTS, *_RECURRENT)):
+    for name in _weights(stored, ("Conv", *_PRODUCTS, *_RECURRENT, _LOOKED_UP)):
         weight = _take(stored, name)
         bits = np.ascontiguousarray(weight, "<f4").view("<u4")
         rounded = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype("<u2")
@@ -88,11 +93,20 @@ class _CalibrationRows(CalibrationDataReader):  # type: ignore[misc] # onnxrunti
         return next(self._batches, None)
 
 
+def _integer_operators(graph: onnx.ModelProto) -> list[str]:
+    """Without max pooling where rows are filled up with -∞ before it, which no scale of integers has."""
+    floats = (each for each in graph.graph.initializer if each.data_type == TensorProto.FLOAT)
+    if any(np.isneginf(numpy_helper.to_array(each)).any() for each in floats):
+        return [each for each in _INTEGER if each != "MaxPool"]
+    return list(_INTEGER)
+
+
 def _weights(graph: onnx.ModelProto, operators: tuple[str, ...]) -> list[str]:
     """The operators' FP32 weights, each once; a recurrent operator has two: of its input and of its state."""
     floats = {each.name for each in graph.graph.initializer if each.data_type == TensorProto.FLOAT}
     nodes = [node for node in graph.graph.node if node.op_type in operators]
-    names = [name for node in nodes for name in node.input[1 : 3 if node.op_type in _RECURRENT else 2]]
+    places = {_LOOKED_UP: slice(0, 1), **dict.fromkeys(_RECURRENT, slice(1, 3))}
+    names = [name for node in nodes for name in node.input[places.get(node.op_type, slice(1, 2))]]
     return [name for name in dict.fromkeys(names) if name in floats]
 
 
@@ -104,6 +118,19 @@ def _store_as_int8(graph: onnx.ModelProto, name: str) -> None:
     inputs = {f"{name}_quantized": integers, f"{name}_scale": scale.astype(np.float32)}
     graph.graph.initializer.extend(numpy_helper.from_array(array, key) for key, array in inputs.items())
     graph.graph.node.insert(0, helper.make_node("DequantizeLinear", list(inputs), [name], axis=1))
+
+
+def _look_up_int8(graph: onnx.ModelProto, name: str) -> None:
+    """Store an embedding (tokens, size) as INT8, a scale for each column; only the vectors of a batch become FP32."""
+    weight = _take(graph, name)
+    scale = np.maximum(np.abs(weight).max(axis=0), np.finfo(np.float32).tiny) / 127
+    inputs = {f"{name}_quantized": np.rint(weight / scale).astype(np.int8), f"{name}_scale": scale.astype(np.float32)}
+    graph.graph.initializer.extend(numpy_helper.from_array(array, key) for key, array in inputs.items())
+    at, node = next((at, each) for at, each in enumerate(graph.graph.node) if name in each.input)
+    vectors, looked_up = node.output[0], f"{node.output[0]}_quantized"
+    node.input[0], node.output[0] = f"{name}_quantized", looked_up
+    made = helper.make_node("DequantizeLinear", [looked_up, f"{name}_scale"], [vectors], axis=-1)
+    graph.graph.node.insert(at + 1, made)
 
 
 def _take(graph: onnx.ModelProto, name: str) -> NDArray[np.float32]:

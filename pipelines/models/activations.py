@@ -38,6 +38,25 @@ def initialise(layer: nn.Linear | nn.Conv1d | nn.Conv2d, activation: Activation 
         nn.init.zeros_(layer.bias)
 
 
+def initialise_recurrent(layers: nn.RNNBase) -> None:
+    """Draw first weights of recurrent layers, each gate's by itself; biases 0, but 1 of an LSTM's forget gates.
+
+    From the input Xavier (Glorot and Bengio, 2010), before relu Kaiming (He et al., 2015). From the state orthogonal:
+    products of such matrices neither grow nor vanish (Saxe et al., 2014). A forget gate that is open at first lets the
+    gradient pass (Jozefowicz et al., 2015); torch adds two biases, of which the input's has the 1.
+    """
+    for name, parameter in layers.named_parameters():
+        for gate, part in enumerate(parameter.chunk(parameter.shape[0] // layers.hidden_size)):
+            if name.startswith("bias"):
+                nn.init.constant_(part, float(layers.mode == "LSTM" and gate == 1 and name.startswith("bias_ih")))
+            elif name.startswith("weight_hh"):
+                nn.init.orthogonal_(part)
+            elif layers.mode == "RNN_RELU":
+                nn.init.kaiming_uniform_(part, nonlinearity="relu")
+            else:
+                nn.init.xavier_uniform_(part)
+
+
 def dense(
     widths: tuple[int, ...], activation: Activation, outputs: int, norm: Norm = "none", dropout: float = 0.0
 ) -> nn.Sequential:

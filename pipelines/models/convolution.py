@@ -45,7 +45,7 @@ class ConvolutionLayer(nn.Module):
 
 
 class ConvolutionBlock(nn.Module):
-    """Convolution, norm, activation, max pooling and dropout; if residual, two convolutions and a shortcut.
+    """Convolution, norm, activation, pooling and dropout; if residual, two convolutions and a shortcut.
 
     y = f(g(x)), or f(h(f(g(x))) + s(x)) with s the identity, or a 1×1 convolution where channels or stride differ.
     """
@@ -55,7 +55,8 @@ class ConvolutionBlock(nn.Module):
         channels = channels_in, block.channels
         self.first = ConvolutionLayer(dims, channels, block.kernel_size, block.stride, model)
         self.activation = ACTIVATIONS[model.activation]()
-        self.rises = model.activation in ("relu", "leaky_relu", "sigmoid", "tanh")
+        self.takes_max = block.pooling == "max"
+        self.rises = self.takes_max and model.activation in ("relu", "leaky_relu", "sigmoid", "tanh")
         """So the largest value stays the largest, and training may pool first: a tenth less time a step. Where it is
         served, convolution and activation are one operator."""
         self.second: ConvolutionLayer | None = None
@@ -65,8 +66,7 @@ class ConvolutionBlock(nn.Module):
             if block.stride > 1 or channels_in != block.channels:
                 self.shortcut = ConvolutionLayer(dims, channels, 1, block.stride, model)
         self.size = block.pool
-        pooling = SeriesPooling(block.pool) if dims == 1 else nn.MaxPool2d(block.pool)
-        self.pool = nn.Sequential(*([pooling] if block.pool > 1 else []))
+        self.pool = _pooling(dims, block) if block.pool > 1 else nn.Sequential()
         self.dropout = nn.Sequential(*dropped(model.dropout))
 
     def forward(self, x: Tensor, lengths_B: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
@@ -79,10 +79,26 @@ class ConvolutionBlock(nn.Module):
             return cast("Tensor", self.dropout(self.activation(self.pool(y)))), None
         y = self.activation(y)
         if self.size > 1:
-            y = self.pool(padded(y, after_B, -torch.inf))
-            after_B = None if after_B is None else (after_B + self.size - 1) // self.size
-            y = padded(y, after_B)  # an infinity would be NaN in the gradient of some activations
+            y, after_B = self._pooled(y, after_B)
         return cast("Tensor", self.dropout(y)), after_B
+
+    def _pooled(self, y: Tensor, lengths_B: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        if lengths_B is None:
+            return self.pool(y), None
+        if not self.takes_max:
+            y = self.pool(y, counted(y, lengths_B))
+        after_B = (lengths_B + self.size - 1) // self.size
+        if self.takes_max:  # an infinity would be NaN in the gradient of some activations
+            y = padded(self.pool(padded(y, lengths_B, -torch.inf)), after_B)
+        return y, after_B
+
+
+def _pooling(dims: int, block: Block) -> nn.Module:
+    match block.pooling:
+        case "max":
+            return SeriesPooling(block.pool) if dims == 1 else nn.MaxPool2d(block.pool)
+        case "average":
+            return SeriesAverage(block.pool) if dims == 1 else nn.AvgPool2d(block.pool)
 
 
 class SeriesPooling(nn.MaxPool2d):
@@ -97,6 +113,26 @@ class SeriesPooling(nn.MaxPool2d):
     def forward(self, x: Tensor) -> Tensor:
         """Pool."""
         return cast("Tensor", super().forward(x.unsqueeze(2))).squeeze(2)
+
+
+class SeriesAverage(nn.AvgPool2d):
+    """The mean of each window of steps, (B, C, T) → (B, C, T / size rounded up), of those that there are and count.
+
+    Σ xₜ / Σ 1, both by the same pooling: what it divides a window at the end by is not the same in every runtime.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__((1, size), ceil_mode=True)
+        self.size = size
+
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Pool; `valid` (B, 1, T) says which steps count, by default all."""
+        counts = torch.ones_like(x[:, :1]) if valid is None else valid.to(x)
+        sums, numbers = (self._pooled(each.unsqueeze(2)) for each in (x * counts, counts))
+        return (sums / numbers.clamp(min=0.5 / self.size)).squeeze(2)  # where none counts, 0
+
+    def _pooled(self, x: Tensor) -> Tensor:
+        return super().forward(x)
 
 
 class GlobalPooling(nn.Module):

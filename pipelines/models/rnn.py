@@ -5,7 +5,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from pipelines.models.activations import initialise
+from pipelines.models.activations import initialise, initialise_recurrent
 from pipelines.models.embedding import embedding_of
 from pipelines.models.shapes import Answer, RowShape
 from pipelines.spec.model import Rnn
@@ -69,5 +69,6 @@ def build_rnn(model: Rnn, row: RowShape, answer: Answer) -> RecurrentNetwork:
             layers = nn.GRU(**options)
         case "vanilla":
             layers = nn.RNN(**options, nonlinearity=model.activation)
+    initialise_recurrent(layers)
     width = model.hidden_size * (2 if model.bidirectional else 1)
     return RecurrentNetwork(embedding, Recurrence(layers), width, answer)

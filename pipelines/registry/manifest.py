@@ -64,6 +64,9 @@ class Tensor(_Frozen):
     unit: str | None = Field(default=None, description="Unit of the values, where it is known.")
     image: Image | None = Field(default=None, description="Where the values are an image's: how they are scaled.")
     text: Text | None = Field(default=None, description="Where the values are texts that the graph takes as tokens.")
+    steps_of: str | None = Field(
+        default=None, description="Of which input's second axis each value says how many steps count, from 1 to all."
+    )
 
 
 class VariantCheck(_Frozen):

@@ -165,6 +165,9 @@ class NpzSource(FileSource):
     """Name of the array with the features."""
     target: str = Field(default="target", min_length=1)
     """Name of the array with the target."""
+    lengths: str | None = Field(default=None, min_length=1)
+    """Name of the array with how many steps of each row count, where series [time, features] were filled up to one
+    length; what fills them up changes nothing. By default all count."""
 
 
 class Augmentation(Section):
@@ -247,6 +250,12 @@ class SeriesSource(FileSource):
     season; 1 repeats the last value."""
     irregular: bool = False
     """Take the steps for equal although the times are not, such as days of trade."""
+    missing: Literal["refuse", "forward"] = "refuse"
+    """What a missing value does. `refuse` stops the job. `forward` carries on the last value before it, in windows that
+    are served too; what is to be forecast is never made up: windows whose next steps lack a target are left out."""
+    relative: bool = False
+    """Tell the targets of a window relative to its last step, which is added to the forecast again: for series with a
+    trend, whose values leave what training has seen (NLinear in Zeng et al., 2023)."""
 
     @model_validator(mode="after")
     def _columns_and_steps_fit(self) -> Self:

@@ -10,6 +10,8 @@ Activation = Literal["sigmoid", "tanh", "relu", "leaky_relu", "gelu", "silu"]
 
 Norm = Literal["none", "batch", "layer"]
 
+Pooling = Literal["max", "average"]
+
 GlobalPooling = Literal["none", "average", "max"]
 
 Width = Annotated[int, Field(ge=1, le=65_536)]
@@ -51,7 +53,9 @@ class Block(Section):
     stride: int = Field(default=1, ge=1, le=16)
     """Step of the convolution window."""
     pool: int = Field(default=2, ge=1, le=16)
-    """Side of the max-pooling window, which is also its step; 1 for none."""
+    """Side of the pooling window, which is also its step; 1 for none."""
+    pooling: Pooling = "max"
+    """What a window becomes: its largest value, or the mean of its values."""
     residual: bool = False
     """Two convolutions with a shortcut around them (He et al., 2016) in place of one."""
 

@@ -7,8 +7,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from pipelines.spec.data import REGRESSION_SETS, Data, SklearnSource
-from pipelines.spec.model import Mlp, Model, Rnn
+from pipelines.spec.data import REGRESSION_SETS, Data, NpzSource, SklearnSource
+from pipelines.spec.model import Cnn, Mlp, Model, Rnn
 from pipelines.spec.objective import BinaryCrossEntropy, CrossEntropy, Loss, Regularization, Task
 from pipelines.spec.optimizer import Adam, AdamW, Constant, GradientDescent, Optimizer, Schedule
 from pipelines.spec.registry import Registry
@@ -59,6 +59,16 @@ class TrainingSpec(Section):
             if self.task != needed:
                 losses = "mse, mae or huber" if needed == "regression" else "cross_entropy"
                 raise mismatch("loss.name", f"{losses} for the set {self.data.dataset!r}", repr(self.loss.name))
+        return self
+
+    @model_validator(mode="after")
+    def _network_takes_lengths(self) -> Self:
+        if not isinstance(self.data, NpzSource) or self.data.lengths is None:
+            return self
+        pools_all = isinstance(self.model, Cnn) and self.model.global_pooling != "none"
+        if not (pools_all or isinstance(self.model, Rnn)):
+            expected = "none, unless model.family is rnn, or cnn with model.global_pooling"
+            raise mismatch("data.lengths", expected, repr(self.data.lengths))
         return self
 
     @model_validator(mode="after")

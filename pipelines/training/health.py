@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from pipelines.models.rnn import Recurrence
 from pipelines.training.objective import Objective
 from pipelines.training.slabs import Part
 from pipelines.training.tally import Measures
@@ -22,6 +23,9 @@ DEAD_SHARE = 0.5
 
 VANISHING = 1e-3
 """The first layer's gradient beside the last one's: what five sigmoids leave, each with a slope of 1/4 at most."""
+
+FORGETTING = 1e-5
+"""The first step's gradient beside the last one's. A gate that is half open leaves as much after 17 steps."""
 
 GAPS: Mapping[str, float] = {"accuracy": 0.1, "r2": 0.2}
 """By how much a training score may be above the validation score: ten points of accuracy, which is three standard
@@ -63,11 +67,12 @@ class Probe:
     def look(self, train: Measures, validation: Measures, *, best: bool) -> Health:
         """After an epoch with these figures; `best` if no epoch had a lower validation loss."""
         rows = _spaced(len(self.part.targets), min(_ROWS, max(self.batch_size, 32)))
-        with _still(self.network), _active_units(self.network) as active:
-            norms, slopes = self._gradients(rows)
+        with _still(self.network), _active_units(self.network) as active, _read(self.network) as series:
+            norms, slopes, steps = self._gradients(rows, series)
         found = {
             "dead_relus": self._dead_relus(active),
             "vanishing_gradients": _vanishing(*slopes),
+            "vanishing_through_time": "".join(map(_forgotten, series, steps)),
             "generalization_gap": "" if best else _gap(train, validation, self.validation_rows),
         }
         new = tuple((kind, text) for kind, text in found.items() if text and kind not in self.told)
@@ -75,15 +80,19 @@ class Probe:
         norm = float(norms.norm())
         return Health(norm if torch.isfinite(norms).all() else None, new)
 
-    def _gradients(self, rows: Tensor) -> tuple[Tensor, tuple[float, float]]:
-        """The norm of each parameter's gradient, and the size of the first and the last weights'."""
+    def _gradients(
+        self, rows: Tensor, series: "Sequence[_Series]"
+    ) -> tuple[Tensor, tuple[float, float], Sequence[Tensor]]:
+        """The norm of each parameter's gradient, the size of the first and the last weights', and those of `series`."""
         parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         loss = self.objective.per_row(self.network(*self.part.inputs(rows)), self.part.targets[rows]).mean()
-        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        read = [each.read for each in series]
+        gradients = torch.autograd.grad(loss, [*parameters, *read], allow_unused=True)
+        gradients, of_steps = gradients[: len(parameters)], gradients[len(parameters) :]
         found = [gradient for gradient in gradients if gradient is not None]
         weights = [gradient for gradient in found if gradient.dim() > 1]
         norms = torch.stack([gradient.norm() for gradient in found])
-        return norms, (_size(weights[0]), _size(weights[-1]))
+        return norms, (_size(weights[0]), _size(weights[-1])), of_steps
 
     def _dead_relus(self, active: Mapping[str, Tensor]) -> str:
         """Suspects among few rows are looked at again with many."""
@@ -108,6 +117,28 @@ def _vanishing(first: float, last: float) -> str:
     return (
         f"the gradient of the first layer is {first / last:.1g} of the last layer's, so it hardly learns: try "
         "model.activation relu, or fewer layers"
+    )
+
+
+@dataclass(frozen=True)
+class _Series:
+    """What recurrent layers have read."""
+
+    layers: nn.RNNBase
+    read: Tensor
+
+
+def _forgotten(series: _Series, gradient_BTF: Tensor) -> str:
+    """A row's last step is the last that has a gradient: what fills it up has none."""
+    sizes_BT = gradient_BTF.norm(dim=2)
+    last_B = (sizes_BT != 0).cumsum(dim=1).argmax(dim=1)
+    first, last = float(sizes_BT[:, 0].norm()), float(sizes_BT.gather(1, last_B[:, None]).norm())
+    if not 0 < last < float("inf") or first >= FORGETTING * last:
+        return ""
+    gates = "" if series.layers.mode == "LSTM" else "model.cell lstm, or "
+    return (
+        f"the gradient of the first of {sizes_BT.shape[1]} steps is {first / last:.1g} of the last one's, so what lies "
+        f"that far back is hardly learned: try {gates}fewer steps"
     )
 
 
@@ -147,6 +178,27 @@ def _still(network: nn.Module) -> Iterator[None]:
             yield
     finally:
         network.train(was)
+
+
+@contextmanager
+def _read(network: nn.Module) -> Iterator[Sequence[_Series]]:
+    """What each stack of recurrent layers reads; in both directions, every step is the first of one of them."""
+    found: list[_Series] = []
+
+    def hook(layer: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        if not isinstance(layer, Recurrence) or layer.layers.bidirectional:
+            return None
+        steps = inputs[0] if inputs[0].requires_grad else inputs[0].detach().requires_grad_()
+        found.append(_Series(layer.layers, steps))
+        return (steps, *inputs[1:])
+
+    layers = [layer for layer in network.modules() if isinstance(layer, Recurrence)]
+    handles = [layer.register_forward_pre_hook(hook) for layer in layers]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 @contextmanager

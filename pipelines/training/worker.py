@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipelines.data.dataset import Dataset, Rows
 from pipelines.data.shards import ShardReader, Shards
+from pipelines.data.windows import levelled
 from pipelines.errors import TrainingError
 from pipelines.models.network import network_of
 from pipelines.spec.training_spec import TrainingSpec
@@ -209,13 +210,16 @@ def train_rank(config: dict[str, Any]) -> None:
 
 
 def _scaled(dataset: Dataset, rows: Rows) -> Rows:
+    rows = levelled(rows, dataset.num_relative)
     targets = rows.targets
     if dataset.task == "regression":
         targets = dataset.target.apply(targets.astype(np.float32)).astype(np.float32)
-    return Rows(dataset.features.apply(rows.features), targets)
+    return Rows(dataset.features.apply(rows.features), targets, lengths=rows.lengths)
 
 
 def resident(rows: Rows, device: torch.device) -> Part:
     """Rows that stay on the device while a job trains."""
     # Ray hands arrays out read-only from shared memory: the tensors need rows of their own.
-    return Part(torch.from_numpy(rows.features.copy()).to(device), torch.from_numpy(rows.targets.copy()).to(device))
+    features, targets = torch.from_numpy(rows.features.copy()), torch.from_numpy(rows.targets.copy())
+    lengths = None if rows.lengths is None else torch.from_numpy(rows.lengths.copy())
+    return Part(features.to(device), targets.to(device), lengths)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from services.cli.columns import columns_of
 from services.cli.errors import InputError
+from services.cli.sequences import FEATURES, LENGTHS, padded
 from services.prediction.client import ModelMetadata
 
 PICTURES = (".png", ".jpg", ".jpeg")
@@ -29,8 +30,12 @@ def check_source(source: str) -> None:
         raise InputError(f"ROWS: expected an existing file, came {source!r}")
 
 
-def read_inputs(source: str, model: ModelMetadata) -> NDArray[np.float32] | dict[str, list[Any]] | list[bytes]:
+def read_inputs(
+    source: str, model: ModelMetadata
+) -> NDArray[np.float32] | dict[str, list[Any]] | dict[str, NDArray[Any]] | list[bytes]:
     """Read what to ask a model: rows as `read_rows` does, columns for one that takes an input a column, or a picture.
+
+    For one that takes lengths, series may have different ones in JSON; in other files all steps count.
 
     Raises InputError.
     """
@@ -38,9 +43,18 @@ def read_inputs(source: str, model: ModelMetadata) -> NDArray[np.float32] | dict
         if not model.encoded_images:
             raise InputError(f"ROWS: expected rows, as the model {model.name!r} takes no pictures, came {source!r}")
         return [_content(source)[0]]
-    if not model.by_column:
+    if model.by_column:
+        return columns_of(_records(*_content(source), model.feature_names), model)
+    if [tensor.name for tensor in model.inputs] != [FEATURES, LENGTHS]:
         return read_rows(source, model)
-    return columns_of(_records(*_content(source), model.feature_names), model)
+    return _read_series(source, model)
+
+
+def _read_series(source: str, model: ModelMetadata) -> dict[str, NDArray[Any]]:
+    if source == "-" or Path(source).suffix.lower() == ".json":
+        return padded(_json_rows(_content(source)[0]), model.inputs[0].shape[-1])
+    rows = read_rows(source, model)
+    return {FEATURES: rows, LENGTHS: np.full(len(rows), rows.shape[1])}
 
 
 def read_rows(source: str, model: ModelMetadata) -> NDArray[np.float32]:

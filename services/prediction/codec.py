@@ -8,6 +8,8 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from pipelines.registry.manifest import NUMPY_DTYPES, Manifest, Tensor
 from services.prediction.classification import top_classes, wanted_classes
 from services.prediction.contents import CONTENTS_FIELDS, Array, Contents, elements, fill, raw, to_array
@@ -47,6 +49,8 @@ def decode(request: pb.ModelInferRequest, manifest: Manifest, max_rows: int) -> 
         contents = request.raw_input_contents[index] if is_raw else tensor.contents
         inputs[tensor.name] = _array(tensor, wanted[tensor.name], contents, max_rows)
     num_rows = _common_rows(inputs, max_rows)
+    for each in manifest.inputs:
+        _check_steps(each, inputs)
     outputs = _requested_outputs(request, manifest)
     return Inference(inputs, num_rows, outputs, is_raw, _requested_classes(request, manifest))
 
@@ -149,6 +153,17 @@ def _common_rows(inputs: Mapping[str, Array], max_rows: int) -> int:
     if num_rows > max_rows:
         raise InvalidRequestError("inputs", f"at most {max_rows} rows in one request", str(num_rows))
     return num_rows
+
+
+def _check_steps(tensor: Tensor, inputs: Mapping[str, Array]) -> None:
+    """Numbers of steps are within those that came: what the graph makes of others is nobody's answer."""
+    if tensor.steps_of is None:
+        return
+    steps, most = np.asarray(inputs[tensor.name], np.int64), inputs[tensor.steps_of].shape[1]
+    wrong = steps[(steps < 1) | (steps > most)]
+    if wrong.size:
+        expected = f"from 1 to {most} steps, as {tensor.steps_of} has them"
+        raise InvalidRequestError(f"inputs[{tensor.name}]", expected, str(wrong[0]))
 
 
 def _requested_outputs(request: pb.ModelInferRequest, manifest: Manifest) -> tuple[str, ...]:

@@ -201,7 +201,7 @@ def _header(payload: bytes, request: pb.ModelInferRequest, plan: Plan, shift: in
     came = [(tensor.name, tensor.datatype) for tensor in request.inputs]  # an image comes as BYTES for numbers
     if came != [(tensor.name, tensor.datatype) for tensor in inputs]:
         return None
-    if {tensor.datatype for tensor in inputs} & CHECKED_DATATYPES:
+    if any(tensor.datatype in CHECKED_DATATYPES or tensor.steps_of is not None for tensor in inputs):
         return None
     start, stop = id_field(payload)
     if parse(payload[:start] + payload[stop:]).id:  # of several, the last counts

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 import pytest
@@ -69,11 +70,27 @@ def review_job(folder: Path, model: dict[str, Any], **options: object) -> Traini
     return small(data=source | options, model=model, regularization={}, training={"epochs": 12})
 
 
+def version_folder(home: Home, version: str) -> Path:
+    return Path(home.client.get_model_version_download_uri(MODEL, version).removeprefix("file://"))
+
+
+def of_pyfunc(folder: Path, spec: TrainingSpec) -> Answers:
+    """What MLflow's own loader answers: it takes tokens, as the signature says."""
+    text = load_dataset(spec).text
+    assert text is not None
+    model = mlflow.pyfunc.load_model(str(folder))
+    (given,) = model.metadata.get_input_schema()
+    assert (given.name, given.type, given.shape) == ("features", np.dtype(np.int64), (-1, -1))
+    with pytest.raises(mlflow.exceptions.MlflowException, match="schema"):
+        model.predict(np.array([ASKED], object).T)
+    return dict(model.predict(Tokenizer(text).tokens(ASKED)))
+
+
 def in_torch(home: Home, spec: TrainingSpec, version: str) -> Answers:
     """What torch answers to each text alone, from the registered weights: nothing is filled up."""
     dataset = load_dataset(spec)
     assert dataset.text is not None
-    folder = Path(home.client.get_model_version_download_uri(spec.name, version).removeprefix("file://"))
+    folder = version_folder(home, version)
     network = network_of(spec, dataset.row_shape, dataset.num_outputs, dataset.vocabulary)
     weights = load_file(folder / WEIGHTS_FILE)
     network.load_state_dict({name: torch.from_numpy(weight) for name, weight in weights.items()})
@@ -101,8 +118,10 @@ async def test_texts_get_torchs_answers(
         answers = await asyncio.to_thread(ask, it.server.port)
         path = str(tmp_path / "answers.npz")
         await run(TRITONCLIENT, f"127.0.0.1:{it.server.port}", MODEL, "review", path, *ASKED)
+    version = version_folder(home, outcome.version)
+    assert "`mlflow.pyfunc`, takes the tokens" in (version / "model_card.md").read_text()
     with np.load(path) as of_triton:
-        for came in (*answers, of_triton):
+        for came in (*answers, of_triton, of_pyfunc(version, spec)):
             np.testing.assert_allclose(came["probabilities"], expected["probabilities"], atol=1e-5)
             np.testing.assert_array_equal(came["class_index"], expected["class_index"])
     if not options:

@@ -199,3 +199,31 @@ def test_a_table_of_steps_is_one_window_of_a_series(written: Written) -> None:
     rows = read_inputs(written("steps.csv", "hour,wind,tide\n1,7,1\n2,8,2\n3,9,3\n"), tides)
     assert isinstance(rows, np.ndarray)
     assert rows.tolist() == [[[1, 7], [2, 8], [3, 9]]]
+
+
+LENGTHS = TensorMetadata("lengths", "INT64", (-1,))
+OF_ANY_LENGTH = replace(SERIES, inputs=(*SERIES.inputs, LENGTHS))
+
+
+def test_series_of_different_lengths_are_filled_up(written: Written) -> None:
+    read = read_inputs(written("rows.json", "[[[1, 2]], [[3, 4], [5, 6], [7, 8]]]"), OF_ANY_LENGTH)
+    assert isinstance(read, dict)
+    assert np.asarray(read["lengths"]).tolist() == [1, 3]
+    assert np.asarray(read["features"]).tolist() == [[[1, 2], [0, 0], [0, 0]], [[3, 4], [5, 6], [7, 8]]]
+
+
+def test_all_steps_of_an_array_count(written: Written) -> None:
+    read = read_inputs(written("rows.npy", npy(np.ones((2, 3, 2)))), OF_ANY_LENGTH)
+    assert isinstance(read, dict)
+    assert np.asarray(read["lengths"]).tolist() == [3, 3]
+    assert np.shape(read["features"]) == (2, 3, 2)
+
+
+@pytest.mark.parametrize("row", ["[]", "[[1]]", "[1, 2]", '["a"]', "[[1, 2], [3]]", "[[1, 1e39]]", "3"])
+def test_what_is_no_series_is_refused(row: str, written: Written) -> None:
+    with pytest.raises(InputError) as caught:
+        read_inputs(written("rows.json", f"[[[1, 2]], {row}]"), OF_ANY_LENGTH)
+    expected = (
+        "ROWS: expected a list of steps in row 2, each a list of 2 finite numbers, came something else among them"
+    )
+    assert str(caught.value) == expected

@@ -1,5 +1,6 @@
 """One file, several, a folder, another file system: the same rows."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,3 +133,11 @@ def test_the_file_among_several_that_cannot_be_read_is_named(tmp_path: Path) -> 
     FRAME.to_csv(tmp_path / "0.csv", index=False)
     (tmp_path / "1.csv").write_bytes(b"\xff\xfe\x00\x81")
     assert refusal(str(tmp_path)).startswith("data.path: expected a readable csv file, came 1.csv: ")
+
+
+def test_the_package_that_a_bucket_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    assert refusal("s3://bucket/rows.csv") == (
+        "data.path: expected the package s3fs for an address in S3 (pip install 'drivetrain[s3]'), "
+        "came 's3://bucket/rows.csv' without it"
+    )

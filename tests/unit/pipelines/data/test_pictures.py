@@ -101,7 +101,7 @@ def with_file(folder: Path, name: str, content: bytes) -> Path:
 
 def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
     album = with_file(tmp_path, "leaf/zz.png", b"not a picture at all")
-    assert refusal(album).startswith("data.path: expected whole PNG and JPEG files, came 'leaf/zz.png' (")
+    assert refusal(album) == "data.path: expected whole PNG and JPEG files, came 'leaf/zz.png', which is neither"
     whole = (album / "leaf" / "00.png").read_bytes()
     (album / "leaf" / "zz.png").write_bytes(whole[: len(whole) // 2])
     assert refusal(album).startswith("data.path: expected whole PNG and JPEG files, came 'leaf/zz.png' (")

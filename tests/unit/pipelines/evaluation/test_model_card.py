@@ -1,10 +1,13 @@
 """What a model card says."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pipelines.evaluation.metrics import Evaluation
 from pipelines.evaluation.model_card import write_model_card
+from pipelines.registry.manifest import Text
 from pipelines.spec_file import build_spec
 from tests.unit.pipelines.evaluation.outcomes import dataset
 
@@ -43,6 +46,15 @@ def test_the_card_of_a_classifier() -> None:
         "on data from",
         "elsewhere, measure again before you rely on them.",
     ]
+
+
+def test_the_card_of_a_reader_of_texts_says_what_the_graph_takes() -> None:
+    spec = build_spec({"data": {"source": "text", "path": "reviews.csv"}, "model": {"family": "rnn"}})
+    read = replace(dataset("classification"), text=Text(unit="bytes", max_tokens=9))
+    figures = Evaluation({"accuracy": 0.9}, TRUTH, PREDICTED)
+    card = write_model_card(spec, read, "run5", figures, figures)
+    assert "The prediction service takes texts. `model.onnx` itself, and so `mlflow.pyfunc`, takes the tokens" in card
+    assert "Raw feature values" not in card
 
 
 def test_the_card_of_a_regressor_names_no_classes() -> None:

@@ -100,6 +100,7 @@ def blocks() -> st.SearchStrategy[Tree]:
             "kernel_size": st.sampled_from([1, 3, 5]),
             "stride": st.integers(1, 2),
             "pool": st.integers(1, 2),
+            "pooling": st.sampled_from(["max", "average"]),
             "residual": st.booleans(),
         }
     )

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from pipelines.data.dataset import INPUT
-from pipelines.export.graph import LENGTHS, Predictor, build_predictor, export_onnx, predict
+from pipelines.data.dataset import INPUT, LENGTHS
+from pipelines.export.graph import Predictor, build_predictor, export_onnx, predict
 from pipelines.models.network import build_network, takes_any_length
 from pipelines.training.loop import Fitting, fit
 from pipelines.training.slabs import Part

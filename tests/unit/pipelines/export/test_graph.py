@@ -31,6 +31,7 @@ FEED_FORWARD: list[tuple[Model, tuple[int, ...]]] = [
         ({"family": "cnn", "channels": channels, "hidden": [6], "activation": a}, (2, 8, 8))
         for a, channels in product(ACTIVATIONS, ([4], [4, 5]))
     ),
+    *(({"family": "cnn", "blocks": [{"pooling": "average", "pool": 3}]}, row) for row in ((2, 8, 8), (8, 3))),
 ]
 CELLS = (("vanilla", "tanh"), ("vanilla", "relu"), ("lstm", "tanh"), ("gru", "tanh"))
 RECURRENT: list[Model] = [
@@ -47,6 +48,7 @@ RECURRENT: list[Model] = [
 POOLED: list[Model] = [
     {"family": "cnn", "channels": [4, 5], "global_pooling": "max", "norm": "batch"},
     {"family": "cnn", "blocks": [{"residual": True, "stride": 2}], "global_pooling": "average", "norm": "layer"},
+    {"family": "cnn", "blocks": [{"pooling": "average"}, {"pooling": "average", "pool": 3}], "global_pooling": "max"},
 ]
 
 
@@ -89,7 +91,7 @@ def test_a_feed_forward_graph_equals_torch(model: Model, row_shape: tuple[int, .
 
 
 def named(model: Model) -> str:
-    return "-".join(str(value) for key, value in model.items() if key != "blocks")
+    return "-".join(str(value) for key, value in model.items() if key != "blocks" or "pooling" in value[0])
 
 
 @pytest.mark.parametrize("model", [*RECURRENT, *POOLED], ids=named)

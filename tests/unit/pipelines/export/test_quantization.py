@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from typing import Any
@@ -15,9 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.data.dataset import Dataset
+from pipelines.data.scaling import Scaling
 from pipelines.export.graph import build_predictor, export_onnx
 from pipelines.export.quantization import to_bf16, to_int8
-from pipelines.models.network import build_network
+from pipelines.models.network import build_network, example_steps
+from pipelines.models.texts import Padded
 from pipelines.spec.objective import Task
 from pipelines.spec_file import build_spec
 from tests.unit.pipelines.export.datasets import dataset, rows
@@ -31,6 +34,7 @@ NETWORKS: list[tuple[Model, Shape]] = [
     *(({"family": "cnn", "channels": [16, 32], "hidden": [64], "activation": a}, (2, 8, 8)) for a in ACTIVATIONS),
     *(({"family": "rnn", "cell": c, "activation": a, "hidden_size": 64, "layers": 2}, (8, 16)) for c, a in CELLS),
 ]
+AVERAGED: Model = {"family": "cnn", "blocks": [{"pooling": "average"}], "global_pooling": "average"}
 LARGEST_DIFFERENCE = {"int8": 0.08, "bf16": 0.01}
 """Of a probability: first weights leave classes close together."""
 LARGEST_SHARE_OF_BYTES = {"int8": 0.6, "bf16": 0.7}
@@ -59,7 +63,7 @@ def _exported(model: str, row_shape: Shape, task: Task) -> tuple[onnx.ModelProto
     return export_onnx(build_predictor(network, data), row_shape), data
 
 
-def answer(graph: onnx.ModelProto, features: NDArray[np.float32]) -> list[NDArray[Any]]:
+def answer(graph: onnx.ModelProto, features: NDArray[Any]) -> list[NDArray[Any]]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
@@ -85,6 +89,43 @@ def test_a_variant_is_smaller_and_nearly_equal(variant: str, model: Model, row_s
         np.testing.assert_allclose(probabilities, answer(graph, features)[0], atol=LARGEST_DIFFERENCE[variant])
         np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
         np.testing.assert_array_equal(class_index, probabilities.argmax(axis=1))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    "model", [{"family": "rnn", "bidirectional": True}, {"family": "cnn", "global_pooling": "max"}, AVERAGED]
+)
+def test_an_embedding_is_stored_smaller_too(variant: str, model: Model) -> None:
+    words, random = 3000, np.random.default_rng(0)
+    tokens = random.integers(1, words, (60, 9))
+    tokens[::2, 5:] = 0
+    base = dataset((9,))
+    data = replace(base, features=Scaling.identity(), train=replace(base.train, features=tokens))
+    network = build_network(build_spec({"model": model}).model, (9,), data.num_outputs, 1, vocabulary=words)
+    graph = export_onnx(build_predictor(Padded(network, example_steps(network)), data), (9,))
+    made = VARIANTS[variant](graph, data)
+    assert made.ByteSize() < {"int8": 0.4, "bf16": 0.6}[variant] * graph.ByteSize()
+    assert operators(made).count("Gather") == operators(graph).count("Gather")
+    for batch, steps in ((1, 1), (7, 20)):
+        asked = random.integers(1, words, (batch, steps))
+        expected, came = answer(graph, asked)[0], answer(made, asked)[0]
+        np.testing.assert_allclose(came, expected, atol=LARGEST_DIFFERENCE[variant])
+        assert np.abs(came - expected).max() > 0
+
+
+@pytest.mark.parametrize("model", [{"family": "rnn", "cell": "lstm"}, {"family": "cnn", "global_pooling": "max"}])
+def test_series_of_different_lengths_have_variants(model: Model) -> None:
+    base = dataset((8, 3))
+    lengths = np.random.default_rng(0).integers(1, 9, len(base.train))
+    data = replace(base, train=replace(base.train, lengths=lengths))
+    network = build_network(build_spec({"model": model}).model, (8, 3), data.num_outputs, 1)
+    graph = export_onnx(build_predictor(network, data), (8, 3), with_lengths=True)
+    features = rows(5, 12, 3)
+    asked = {"features": features, "lengths": np.array([12, 1, 5, 9, 3])}
+    for made in (to_int8(graph, data.train.inputs), to_bf16(graph)):
+        sessions = [onnxruntime.InferenceSession(each.SerializeToString()) for each in (graph, made)]
+        expected, came = (session.run(["probabilities"], asked)[0] for session in sessions)
+        np.testing.assert_allclose(came, expected, atol=0.08)
 
 
 @pytest.mark.parametrize(("model", "row_shape"), [NETWORKS[2], NETWORKS[5], NETWORKS[8]], ids=str)

@@ -32,6 +32,8 @@ RESIDUAL = [
     {"channels": 6, "stride": 2, "kernel_size": 5, "residual": True},
 ]
 
+AVERAGED = [{"channels": 4, "pooling": "average"}, {"channels": 5, "pooling": "average", "residual": True}]
+
 FAMILIES: list[tuple[Model, tuple[int, ...]]] = [
     ({"family": "mlp", "hidden": [8, 4]}, (5,)),
     ({"family": "mlp", "hidden": []}, (5,)),
@@ -44,6 +46,8 @@ FAMILIES: list[tuple[Model, tuple[int, ...]]] = [
     ({"family": "cnn", "blocks": RESIDUAL, "norm": "batch", "global_pooling": "max"}, (3, 9, 5)),
     ({"family": "cnn", "channels": [4], "norm": "layer", "dropout": 0.2}, (3, 9, 5)),
     ({"family": "cnn", "channels": [4, 6]}, (9, 2)),
+    ({"family": "cnn", "blocks": AVERAGED}, (3, 9, 5)),
+    ({"family": "cnn", "blocks": AVERAGED}, (9, 2)),
     ({"family": "cnn", "blocks": RESIDUAL, "norm": "layer", "global_pooling": "max"}, (9, 2)),
     ({"family": "cnn", "blocks": RESIDUAL, "norm": "batch", "global_pooling": "average"}, (1, 2)),
     ({"family": "rnn", "cell": "vanilla", "hidden_size": 6}, (7, 2)),
@@ -155,6 +159,37 @@ def test_first_weights_follow_the_activation(
     assert all(not parameter.any() for parameter in net.parameters() if parameter.dim() == 1)
 
 
+@pytest.mark.parametrize(
+    ("cell", "activation", "gates"),
+    [("vanilla", "tanh", 1), ("vanilla", "relu", 1), ("lstm", "tanh", 4), ("gru", "tanh", 3)],
+)
+def test_first_weights_of_recurrent_layers_are_drawn_gate_by_gate(cell: str, activation: str, gates: int) -> None:
+    model = {"family": "rnn", "cell": cell, "activation": activation, "hidden_size": 80, "layers": 2}
+    net = network(model | {"bidirectional": True}, (7, 60))
+    parameters = [(name, each.detach()) for name, each in net.named_parameters() if name.startswith("recurrent.")]
+    assert len(parameters) == 4 * 4
+    for name, parameter in parameters:
+        parts = parameter.chunk(gates)
+        assert all(len(part) == 80 for part in parts)
+        for gate, part in enumerate(parts):
+            if "weight_hh" in name:
+                torch.testing.assert_close(part @ part.T, torch.eye(80), atol=1e-5, rtol=0)
+            elif "weight_ih" in name:
+                expected = bound(part, "relu" if activation == "relu" else "linear")
+                assert part.abs().max().item() == pytest.approx(expected, rel=0.01)
+                assert part.std().item() == pytest.approx(expected / math.sqrt(3), rel=0.05)
+            else:
+                open_at_first = cell == "lstm" and gate == 1 and "bias_ih" in name
+                assert torch.equal(part, torch.full((80,), float(open_at_first)))
+
+
+def test_a_word_that_training_never_sees_speaks_for_nothing() -> None:
+    net = network({"family": "rnn", "embedding_size": 50}, (7,), vocabulary=200)
+    vectors = next(parameter for name, parameter in net.named_parameters() if name == "embedding.weight").detach()
+    assert not vectors[:2].any()
+    assert vectors[2:].std().item() == pytest.approx(1, rel=0.05)
+
+
 @pytest.mark.parametrize(("model", "row_shape"), FAMILIES)
 def test_the_seed_gives_the_weights(model: dict[str, Any], row_shape: tuple[int, ...]) -> None:
     first, again, other = (network(model, row_shape, seed=seed).state_dict() for seed in (4, 4, 5))
@@ -219,6 +254,8 @@ SERIES: list[Model] = [
     {"family": "cnn", "channels": [5, 4], "global_pooling": "max", "norm": "layer", "activation": "sigmoid"},
     {"family": "cnn", "blocks": RESIDUAL, "global_pooling": "max", "norm": "batch"},
     {"family": "cnn", "blocks": [{"pool": 3}, {"stride": 3, "kernel_size": 5}], "global_pooling": "average"},
+    {"family": "cnn", "blocks": AVERAGED, "global_pooling": "average"},
+    {"family": "cnn", "blocks": [{"pool": 3, "pooling": "average"}], "global_pooling": "max", "activation": "sigmoid"},
 ]
 
 

@@ -1,6 +1,7 @@
 """A look at a network in training: what it measures, what it warns of, and that it leaves no trace."""
 
 import copy
+from dataclasses import replace
 from itertools import pairwise
 from typing import Literal
 
@@ -8,7 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pipelines.models.network import build_network
+from pipelines.models.texts import Padded
 from pipelines.spec.objective import CrossEntropy, Loss, MeanSquaredError, Regularization
+from pipelines.spec_file import build_spec
 from pipelines.training.health import Probe
 from pipelines.training.objective import Objective
 from pipelines.training.slabs import Part
@@ -157,6 +161,55 @@ def test_recurrent_networks_can_be_looked_at() -> None:
     network = nn.Sequential(nn.GRU(3, 4, batch_first=True), Last(), nn.Linear(4, 2))
     probe = probe_of(network, rows(30, 5, 3), torch.arange(30) % 2, "cross_entropy")
     assert (probe.look(EVEN, EVEN, best=True).gradient_norm or 0) > 0
+
+
+def recurrent(cell: str, scale: float, **options: object) -> nn.Module:
+    """A network whose weights from state to state are `scale` times as large as they begin."""
+    model = build_spec({"model": {"family": "rnn", "cell": cell, "hidden_size": 6} | options}).model
+    network = build_network(model, (30, 2), 2, 0)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter.mul_(scale if "weight_hh" in name else 1)
+    return network
+
+
+FAR = "the gradient of the first of 30 steps is "
+
+
+@pytest.mark.parametrize(
+    ("network", "advice"),
+    [
+        (recurrent("vanilla", 0.5), "try model.cell lstm, or fewer steps"),
+        (recurrent("gru", 0.01), "try model.cell lstm, or fewer steps"),
+        (recurrent("lstm", 1.0), ""),
+        (recurrent("vanilla", 1.5), ""),
+        (recurrent("vanilla", 0.5, bidirectional=True), ""),
+    ],
+)
+def test_gradients_that_vanish_on_their_way_through_time_are_warned_of(network: nn.Module, advice: str) -> None:
+    probe = probe_of(network, rows(40, 30, 2), torch.arange(40) % 2, "cross_entropy")
+    texts = [text for kind, text in probe.look(EVEN, EVEN, best=True).warnings if kind == "vanishing_through_time"]
+    assert [text.startswith(FAR) and text.endswith(advice) for text in texts] == [True] * bool(advice)
+    assert not any(layer._forward_pre_hooks for layer in network.modules())
+
+
+@pytest.mark.parametrize(("steps", "warned"), [(3, False), (30, True)])
+def test_what_fills_a_row_up_is_no_step(steps: int, warned: bool) -> None:
+    part = Part(rows(40, 30, 2), torch.arange(40) % 2, torch.full((40,), steps))
+    probe = replace(probe_of(recurrent("vanilla", 0.5), rows(1, 30, 2), loss="cross_entropy"), part=part)
+    assert ("vanishing_through_time" in kinds(probe)) == warned
+
+
+def test_tokens_are_looked_at_behind_their_embedding() -> None:
+    model = build_spec({"model": {"family": "rnn", "cell": "vanilla", "hidden_size": 6}}).model
+    network = Padded(build_network(model, (30,), 2, 0, vocabulary=9), 3)
+    tokens = torch.randint(2, 9, (40, 30), generator=torch.Generator().manual_seed(0))
+    found = probe_of(network, tokens, torch.arange(40) % 2, "cross_entropy").look(EVEN, EVEN, best=True)
+    rows_of_look = torch.linspace(0, 39, 32).long()
+    loss = nn.functional.cross_entropy(network(tokens[rows_of_look]), rows_of_look % 2)
+    gradients = torch.autograd.grad(loss, list(network.parameters()))
+    expected = torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
+    assert found.gradient_norm == pytest.approx(expected, rel=1e-5), "the embedding's has a part in it"
 
 
 @pytest.mark.parametrize(
