@@ -1,11 +1,17 @@
-"""From a spec to a suggested learning rate; nothing is trained to the end, tracked or registered, and no Ray starts."""
+"""From a spec to a suggested learning rate; nothing is trained to the end, tracked or registered.
+
+Ray starts only for data that streams.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from pipelines.data.dataset import Dataset
 from pipelines.data.loading import load_dataset
+from pipelines.data.memory import choose_memory
+from pipelines.data.streams import load_streamed
 from pipelines.errors import TrainingError
 from pipelines.evaluation.rate_plot import draw_rate_curve
 from pipelines.home import home
@@ -30,7 +36,7 @@ def search_learning_rate(spec: TrainingSpec) -> RateSearch:
     Raises DataError, and TrainingError where even the lowest rate gives no finite loss.
     """
     torch.set_num_threads(spec.compute.cpus_per_worker)
-    job = make_job(spec, load_dataset(spec))
+    job = make_job(spec, _dataset(spec))
     device = torch.device("cuda" if spec.compute.gpus_per_worker and torch.cuda.is_available() else "cpu")
     network = network_of(spec, job.train.features.shape[1:], job.num_outputs, job.vocabulary).to(device)
     torch.manual_seed(spec.seed)
@@ -41,3 +47,13 @@ def search_learning_rate(spec: TrainingSpec) -> RateSearch:
     folder.mkdir(parents=True, exist_ok=True)
     plot = draw_rate_curve(folder / f"{spec.name}.png", curve, spec.name, spec.optimizer.learning_rate)
     return RateSearch(curve, plot)
+
+
+def _dataset(spec: TrainingSpec) -> Dataset:
+    """Of streamed data, which Ray reads, the sample is what the test runs on."""
+    if not choose_memory(spec.data).streamed:
+        return load_dataset(spec)
+    from pipelines.training.launcher import ray_session  # seconds of import that resident data need not pay
+
+    with ray_session():
+        return load_streamed(spec)

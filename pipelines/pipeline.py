@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,8 @@ from torch import nn
 from pipelines.data.balance import imbalance
 from pipelines.data.dataset import Dataset
 from pipelines.data.loading import load_dataset
+from pipelines.data.memory import Choice, choose_memory
+from pipelines.data.streams import load_streamed, write_training_rows
 from pipelines.evaluation.details import class_metrics, step_metrics
 from pipelines.evaluation.metrics import Evaluation, evaluate
 from pipelines.evaluation.model_card import write_model_card
@@ -43,6 +45,8 @@ _log = logging.getLogger(__name__)
 
 VARIANT_REASON_TAG = "drivetrain.variant_reason"
 IMBALANCE_TAG = "drivetrain.class_imbalance"
+MEMORY_TAG = "drivetrain.data_memory"
+"""Whether the data streamed, and by which figures."""
 WARNING_TAG = "drivetrain.warning."
 """With the kind of a warning: what was seen of it first."""
 
@@ -96,14 +100,19 @@ def resume_pipeline(run_id: str, spec: TrainingSpec, watcher: Watcher) -> Outcom
 
 def _run_in(opening: AbstractContextManager[Run], spec: TrainingSpec, watcher: Watcher) -> Outcome:
     started = time.monotonic()
-    dataset, network = _load(spec, watcher)
-    watcher.stage("starting Ray")
-    with ray_session():
+    with ExitStack() as stack:
+        choice = _choose(spec, watcher)
+        if choice.streamed:
+            stack.enter_context(ray_session())
+        dataset, network = _load(spec, choice)
+        if not choice.streamed:
+            watcher.stage("starting Ray")
+            stack.enter_context(ray_session())
         check_resources(spec.compute)
         watcher.stage("opening the MLflow run")
         with opening as run:
             watcher.opened(run.run_id)
-            outcome = _carry_out(spec, dataset, network, run, watcher, spec.training.retries)
+            outcome = _carry_out(spec, choice, dataset, network, run, watcher, spec.training.retries)
     forget(checkpoints_folder(run.run_id))
     return replace(outcome, seconds=time.monotonic() - started)
 
@@ -126,18 +135,28 @@ def run_pipeline_in(run: Run, spec: TrainingSpec, watcher: Watcher, retries: int
     The caller closes the run, and forgets the checkpoints when that is FINISHED. Raises what `run_pipeline` raises,
     but ResourceError, and SupersededError if the run has gone to another process.
     """
-    dataset, network = _load(spec, watcher)
-    return _carry_out(spec, dataset, network, run, watcher, retries)
+    choice = _choose(spec, watcher)
+    dataset, network = _load(spec, choice)
+    return _carry_out(spec, choice, dataset, network, run, watcher, retries)
 
 
-def _load(spec: TrainingSpec, watcher: Watcher) -> tuple[Dataset, nn.Module]:
+def _choose(spec: TrainingSpec, watcher: Watcher) -> Choice:
     watcher.stage("loading data")
-    dataset = load_dataset(spec)
+    choice = choose_memory(spec.data)
+    if choice.streamed:
+        watcher.stage(choice.reason)
+    return choice
+
+
+def _load(spec: TrainingSpec, choice: Choice) -> tuple[Dataset, nn.Module]:
+    """Streamed data is read by Ray, which must be there."""
+    dataset = load_streamed(spec) if choice.streamed else load_dataset(spec)
     return dataset, network_of(spec, dataset.row_shape, dataset.num_outputs, dataset.vocabulary)
 
 
 def _carry_out(
     spec: TrainingSpec,
+    choice: Choice,
     dataset: Dataset,
     network: nn.Module,
     run: Run,
@@ -146,7 +165,8 @@ def _carry_out(
 ) -> Outcome:
     started = time.monotonic()
     _record_inputs(run, spec, dataset)
-    watcher.stage("starting workers")
+    if choice.reason:
+        run.set_tag(MEMORY_TAG, choice.reason)
     trained, reports = _train(spec, dataset, run, watcher, retries)
 
     watcher.stage("evaluating")
@@ -186,7 +206,10 @@ def _train(
     spec: TrainingSpec, dataset: Dataset, run: Run, watcher: Watcher, retries: int
 ) -> tuple[Trained, list[EpochReport]]:
     reports: list[EpochReport] = []
-    for event in launch(make_job(spec, dataset, checkpoints_folder(run.run_id)), retries):
+    folder = checkpoints_folder(run.run_id)
+    shards = write_training_rows(spec, dataset, folder / f"{dataset.digest}-rows", watcher.stage)
+    watcher.stage("starting workers")
+    for event in launch(make_job(spec, dataset, folder, shards), retries):
         match event:
             case Trained():
                 return event, reports

@@ -292,8 +292,8 @@ def git_commit() -> str | None:
 
 
 def _profile(dataset: Dataset) -> dict[str, object]:
-    rows = {"train_rows": dataset.train, "val_rows": dataset.validation, "test_rows": dataset.test}
-    return {name: len(part) for name, part in rows.items()} | {"train_classes": dataset.class_counts}
+    held_out = {"val_rows": len(dataset.validation), "test_rows": len(dataset.test)}
+    return {"train_rows": dataset.num_train} | held_out | {"train_classes": dataset.class_counts}
 
 
 def _schema(dataset: Dataset) -> dict[str, object]:

@@ -14,7 +14,10 @@ from pipelines.spec.data import TableSource
 
 
 def read_columns(source: TableSource, frame: pd.DataFrame) -> Table:
-    """The target and the features that the spec names. Raises DataError, naming column and row."""
+    """The target and the features that the spec names. Raises DataError, naming column and row.
+
+    Rows are named by the frame's index, plus 1.
+    """
     names = _feature_names(source, frame)
     for name in names:
         _refuse_nesting(name, frame[name])
@@ -58,19 +61,25 @@ def _feature_names(source: TableSource, frame: pd.DataFrame) -> tuple[str, ...]:
 def _refuse_nesting(name: str, column: "pd.Series[Any]") -> None:
     if column.dtype != object:
         return
-    for row, value in enumerate(column, start=1):
+    for row, value in enumerate(column):
         if isinstance(value, Sized) and not isinstance(value, str):
-            raise DataError("data.path", f"single values in column {name!r}", f"{value!r} in row {row}")
+            came = f"{value!r} in {_place(column, row)}"
+            raise DataError("data.path", f"single values in column {name!r}", came)
+
+
+def _place(column: "pd.Series[Any]", row: int) -> str:
+    """How a message names the row at a position."""
+    return f"row {column.index[row] + 1}"
 
 
 def _gaps(column: "pd.Series[Any]") -> NDArray[np.bool_]:
     return column.isna().to_numpy(dtype=np.bool_)
 
 
-def _refuse_gaps(name: str, gaps: NDArray[np.bool_]) -> None:
+def _refuse_gaps(name: str, column: "pd.Series[Any]", gaps: NDArray[np.bool_]) -> None:
     rows = np.flatnonzero(gaps)
     if rows.size:
-        place = f"a missing value (NaN) in row {rows[0] + 1}"
+        place = f"a missing value (NaN) in {_place(column, rows[0])}"
         raise DataError("data.path", f"a value in every row of column {name!r}", f"{place}{and_more(rows.size)}")
 
 
@@ -86,14 +95,14 @@ def check_column(name: str, column: "pd.Series[Any]") -> None:
 
 def refuse_gaps(name: str, column: "pd.Series[Any]") -> None:
     """Raise DataError if a value is missing."""
-    _refuse_gaps(name, _gaps(column))
+    _refuse_gaps(name, column, _gaps(column))
 
 
 def read_numbers(name: str, column: "pd.Series[Any]", *, may_miss: bool = False) -> NDArray[np.float32]:
     """(N,), finite; NaN where a value is missing, if one may. Raises DataError."""
     gaps = _gaps(column)
     if not may_miss:
-        _refuse_gaps(name, gaps)
+        _refuse_gaps(name, column, gaps)
     if column.dtype.kind in "mM":
         raise DataError("data.features", f"finite numbers in column {name!r}", f"times ({column.dtype})")
     try:
@@ -106,7 +115,7 @@ def read_numbers(name: str, column: "pd.Series[Any]", *, may_miss: bool = False)
         value = column.iloc[wrong[0]]
         is_text = isinstance(value, str)
         expected = f"finite numbers in column {name!r}{', or its name in data.categories' if is_text else ''}"
-        place = f"{repr(value) if is_text else value} in row {wrong[0] + 1}"
+        place = f"{repr(value) if is_text else value} in {_place(column, wrong[0])}"
         raise DataError("data.features", expected, f"{place}{and_more(wrong.size)}")
     return single
 
@@ -121,10 +130,10 @@ def _texts(name: str, column: "pd.Series[Any]", source: TableSource) -> NDArray[
         texts[row] = "" if gap else _text(value, whole)
         if texts[row] is None or "\0" in texts[row]:  # numpy's own texts lose a NUL at their end
             raise DataError(
-                "data.categories", f"texts or whole numbers in column {name!r}", f"{value!r} in row {row + 1}"
+                "data.categories", f"texts or whole numbers in column {name!r}", f"{value!r} in {_place(column, row)}"
             )
     if source.missing == "refuse":
-        _refuse_gaps(name, texts == "")
+        _refuse_gaps(name, column, texts == "")
     return texts
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from pipelines.data.scaling import Scaling
 from pipelines.registry.manifest import Text
 from pipelines.registry.texts import num_tokens
 from pipelines.spec.objective import Task
+
+if TYPE_CHECKING:
+    from pipelines.data.blocks import Plan  # not for workers: reading takes libraries that training does not
 
 INPUT = "features"
 """What a model's input is called where it is not a column."""
@@ -35,6 +38,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self.features)
 
+    def none(self) -> "Rows":
+        """Rows like these, but not one of them."""
+        return Rows(self.features[:0].copy(), self.targets[:0].copy())
+
     @property
     def inputs(self) -> Mapping[str, NDArray[Any]]:
         """What a client sends for these rows, by the name of the model's input."""
@@ -44,10 +51,24 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Stream:
+    """Training rows that stay in their files, of which `Dataset.train` is a sample."""
+
+    plan: "Plan"
+    num_rows: int
+    """Training rows, all of them."""
+    class_counts: tuple[int, ...]
+    """Of them, by class; empty for quantities."""
+    classes: Mapping[object, int]
+    """The index of each class, by what its target is in the files."""
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Everything that later steps know of the data."""
 
     train: Rows
+    """Of streamed data a uniform sample, as of the other parts where they are large."""
     validation: Rows
     test: Rows
     task: Task
@@ -73,6 +94,13 @@ class Dataset:
     """Of a series: whether a window may have gaps, which the last value before them fills."""
     text: Text | None = None
     """Of texts: how they became the token indices that `features` are."""
+    stream: Stream | None = None
+    """All training rows, where they are more than memory may hold."""
+
+    @property
+    def num_train(self) -> int:
+        """How many rows training visits in an epoch."""
+        return self.stream.num_rows if self.stream else len(self.train)
 
     @property
     def row_shape(self) -> tuple[int, ...]:
@@ -103,5 +131,7 @@ class Dataset:
         """Training rows of each class, by its label; empty for quantities."""
         if not self.labels:
             return {}
+        if self.stream:
+            return dict(zip(self.labels, self.stream.class_counts, strict=True))
         counts = np.bincount(self.train.targets.astype(np.int64), minlength=len(self.labels))
         return dict(zip(self.labels, counts.tolist(), strict=True))

@@ -1,13 +1,16 @@
 """From an address in a spec to files: local ones, uploaded content, or whatever fsspec opens; to arrays and tables."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files as package_files
 from io import BytesIO
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 import pyarrow.dataset
+import pyarrow.parquet
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
@@ -21,9 +24,13 @@ CSV_SUFFIXES = (".csv", ".csv.gz", ".csv.bz2", ".csv.xz", ".csv.zst")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 """What files in a folder end in; a file that is named may end in anything."""
 
+Read = TypeVar("Read")
+
 _PATTERN = "*?["
 _S3_SCHEMES = ("s3://", "s3a://")
 _PARQUET_MAGIC = b"PAR1"
+_PARQUET_BUFFER_BYTES = 2**16
+"""Of each column, what is read ahead."""
 
 
 @dataclass(frozen=True)
@@ -64,36 +71,108 @@ def read_csv(found: Files, texts: Iterable[str]) -> pd.DataFrame:
     def read(path: str) -> pd.DataFrame:
         with found.system.open(path, "rb", compression="infer") as file:
             content = file.read()
-        frame = pd.read_csv(BytesIO(content))
-        if len(frame) and not isinstance(frame.index, pd.RangeIndex):  # pandas took the first column for row names
-            raise ValueError("rows with more values than the header has names")
+        frame = _refuse_row_names(pd.read_csv(BytesIO(content)))
         if as_written:  # pandas would take "007" for 7 and "NA" for nothing
             written = pd.read_csv(BytesIO(content), usecols=as_written.__contains__, dtype=str, na_filter=False)
-            for name in written:
-                frame[name] = written[name]
+            _take_as_written(frame, written)
         return frame
 
-    frames = [_translated("csv", path, found, read) for path in found.paths]
+    frames = [_translated("csv", path, found, partial(read, path)) for path in found.paths]
     _check_columns(found, [frame.columns for frame in frames])
     return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+
+
+def read_header(found: Files) -> list[str]:
+    """Names of the columns of the first CSV file. Raises DataError."""
+
+    def read() -> list[str]:
+        with found.system.open(found.paths[0], "rb", compression="infer") as file:
+            return list(map(str, pd.read_csv(file, nrows=0).columns))
+
+    return _translated("csv", found.paths[0], found, read)
+
+
+def csv_blocks(found: Files, path: str, texts: Iterable[str], rows: int) -> Iterator[pd.DataFrame]:
+    """The rows of one file as `read_csv` gives them, so many at a time; the index counts on. Raises DataError."""
+    as_written = frozenset(texts)
+    with (
+        found.system.open(path, "rb", compression="infer") as file,
+        found.system.open(path, "rb", compression="infer") as again,
+    ):
+        blocks = _translated("csv", path, found, lambda: pd.read_csv(file, chunksize=rows))
+        others: Iterator[pd.DataFrame] = iter(())
+        if as_written:
+            columns = as_written.__contains__
+            others = iter(pd.read_csv(again, usecols=columns, dtype=str, na_filter=False, chunksize=rows))
+        while (frame := _translated("csv", path, found, lambda: next(blocks, None))) is not None:
+            _translated("csv", path, found, partial(_refuse_row_names, frame))
+            if as_written:
+                _take_as_written(frame, next(others))
+            yield frame
+
+
+def _refuse_row_names(frame: pd.DataFrame) -> pd.DataFrame:
+    if len(frame) and not isinstance(frame.index, pd.RangeIndex):  # pandas took the first column for row names
+        raise ValueError("rows with more values than the header has names")
+    return frame
+
+
+def _take_as_written(frame: pd.DataFrame, written: pd.DataFrame) -> None:
+    for name in written:
+        frame[name] = written[name]
 
 
 def read_parquet(found: Files) -> pd.DataFrame:
     """The rows of all files, with columns from folders named such as year=2024. Raises DataError."""
 
-    def read(_: str) -> pd.DataFrame:
-        dataset = pyarrow.dataset.dataset(
-            list(found.paths),
-            filesystem=found.system,
-            format="parquet",
-            partitioning="hive",
-            partition_base_dir=found.folder,
-        )
-        _check_columns(found, [fragment.physical_schema.names for fragment in dataset.get_fragments()])
-        frame: pd.DataFrame = dataset.to_table().to_pandas()
-        return frame
+    def read() -> pd.DataFrame:
+        frame: pd.DataFrame = _parquet(found).to_table().to_pandas()
+        return frame.reset_index(drop=True)
 
     return _translated("parquet", found.paths[0], found, read)
+
+
+def row_groups(found: Files) -> list[list[int]]:
+    """The rows of each row group of each Parquet file; only what files say of themselves is read. Raises DataError."""
+
+    def read() -> list[list[int]]:
+        return [[group.num_rows for group in fragment.row_groups] for fragment in _parquet(found).get_fragments()]
+
+    return _translated("parquet", found.paths[0], found, read)
+
+
+def read_schema(found: Files) -> list[str]:
+    """Names of the columns that `read_parquet` gives; no rows are read. Raises DataError."""
+    path = found.paths[0]
+    frame = _translated("parquet", path, found, lambda: _parquet(found).schema.empty_table().to_pandas())
+    return list(map(str, frame.columns))
+
+
+def parquet_blocks(found: Files, file: int, groups: list[int], rows: int) -> Iterator[pd.DataFrame]:
+    """Row groups of one file as `read_parquet` gives them, so many rows at a time. Raises DataError.
+
+    A row group may have a million rows: it is read in pieces, not as a whole, which pyarrow's dataset would.
+    """
+    path = found.paths[file]
+    fragment = _translated("parquet", path, found, lambda: list(_parquet(found).get_fragments())[file])
+    from_folders = pyarrow.dataset.get_partition_keys(fragment.partition_expression)
+    with found.system.open(path, "rb") as opened:
+        parquet = pyarrow.parquet.ParquetFile(opened, pre_buffer=False, buffer_size=_PARQUET_BUFFER_BYTES)
+        batches = parquet.iter_batches(batch_size=rows, row_groups=groups, use_threads=False)
+        while (batch := _translated("parquet", path, found, lambda: next(batches, None))) is not None:
+            yield batch.to_pandas().assign(**from_folders)
+
+
+def _parquet(found: Files) -> pyarrow.dataset.Dataset:
+    dataset = pyarrow.dataset.dataset(
+        list(found.paths),
+        filesystem=found.system,
+        format="parquet",
+        partitioning="hive",
+        partition_base_dir=found.folder,
+    )
+    _check_columns(found, [fragment.physical_schema.names for fragment in dataset.get_fragments()])
+    return dataset
 
 
 def read_any_table(found: Files) -> pd.DataFrame:
@@ -155,9 +234,9 @@ def is_data(path: str, suffixes: tuple[str, ...] = ("",)) -> bool:
     return not hidden and path.lower().endswith(suffixes)
 
 
-def _translated(kind: str, path: str, found: Files, read: Callable[[str], pd.DataFrame]) -> pd.DataFrame:
+def _translated(kind: str, path: str, found: Files, read: Callable[[], Read]) -> Read:
     try:
-        return read(path)
+        return read()
     except (ValueError, OSError, EOFError, ArrowException, pd.errors.ParserError) as error:
         which = f"{Path(path).name}: " if len(found.paths) > 1 else ""
         raise DataError("data.path", f"a readable {kind} file", f"{which}{error}".strip()) from error

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from pipelines.data.padding import counted
 from pipelines.data.scaling import Scaling
 from pipelines.data.series import load_series
 from pipelines.data.sources import read_table
-from pipelines.data.splits import Indices, split_rows
+from pipelines.data.splits import Indices, SplitIndices, split_rows
 from pipelines.data.table import Table
 from pipelines.data.targets import Targets, encode_target
 from pipelines.data.texts import load_texts
@@ -30,17 +31,18 @@ def load_dataset(spec: TrainingSpec) -> Dataset:
         return load_series(spec.data, spec)
     if isinstance(spec.data, TextSource):
         return load_texts(spec.data, spec)
-    return _load_rows(spec)
-
-
-def _load_rows(spec: TrainingSpec) -> Dataset:
     source = spec.data
     table = read_table(source, spec.task, spec.seed)
     targets = encode_target(table, spec.task)
     classes = targets.values.astype(np.int64) if targets.labels else None
-    split = split_rows(len(targets.values), source.split, spec.seed, classes)
-    encoding = _encoding(source, table, split.train)
-    features = _shaped(table.features, source.shape)
+    return assemble(spec, table, targets, split_rows(len(targets.values), source.split, spec.seed, classes))
+
+
+def assemble(spec: TrainingSpec, table: Table, targets: Targets, split: SplitIndices) -> Dataset:
+    """Shape, encode and measure rows that are read and divided. Raises DataError."""
+    source = spec.data
+    encoding = fit_encoding(source, table, split.train)
+    features = shaped(table.features, source.shape)
     train, validation, test = (
         _rows(table, features, targets, encoding, rows) for rows in (split.train, split.validation, split.test)
     )
@@ -61,7 +63,8 @@ def _load_rows(spec: TrainingSpec) -> Dataset:
     )
 
 
-def _encoding(source: Data, table: Table, train: Indices) -> Encoding:
+def fit_encoding(source: Data, table: Table, train: Indices) -> Encoding:
+    """Of the training rows, which `train` are. Raises DataError."""
     if not (isinstance(source, TableSource) and table.columns):
         return Encoding()
     for name in table.columns:
@@ -88,7 +91,8 @@ def _scaling(source: Data, train: Rows, encoding: Encoding) -> Scaling:
     return scaling.only(encoding.measured) if encoding.columns else scaling
 
 
-def _shaped(features: NDArray[np.float32], shape: tuple[int, ...] | None) -> NDArray[np.float32]:
+def shaped(features: NDArray[np.float32], shape: tuple[int, ...] | None) -> NDArray[np.float32]:
+    """Rows (N, *row) as the network sees them. Raises DataError."""
     if shape is None and features.ndim <= 4:
         return features
     values = int(np.prod(features.shape[1:]))
@@ -100,18 +104,19 @@ def _shaped(features: NDArray[np.float32], shape: tuple[int, ...] | None) -> NDA
 
 def _digest(table: Table, targets: Targets) -> str:
     digest = hashlib.sha256()
-    for part in _parts(table, targets):
+    for part in parts_of(table, targets.values):
         digest.update(f"{part.dtype.str}{part.shape}".encode())
         digest.update(np.ascontiguousarray(part).data)
     digest.update("\0".join((*table.feature_names, table.target_name, *targets.labels)).encode())
     return digest.hexdigest()[:16]
 
 
-def _parts(table: Table, targets: Targets) -> Iterator[NDArray[np.generic]]:
+def parts_of(table: Table, targets: NDArray[Any]) -> Iterator[NDArray[np.generic]]:
+    """What a digest is of."""
     yield table.features
     if table.lengths is not None:
         yield table.lengths
     for column in table.columns.values():
         is_text = column.dtype.kind == "O"
         yield np.frombuffer("\0".join(column[:, 0]).encode(), np.uint8) if is_text else column
-    yield targets.values
+    yield targets

@@ -1,7 +1,7 @@
 """What every source gives: rows that were checked, before anything is fitted on them."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,3 +30,21 @@ class Table:
     """Whether the rows are pictures, (channels, height, width) from 0 to 255."""
     lengths: NDArray[np.int64] | None = None
     """(N,) steps that count of series (steps, features), 0 after them; None where all do."""
+    first_row: int = 0
+    """Of a block of a file: rows that come before it, for messages."""
+
+    def take(self, rows: NDArray[Any]) -> "Table":
+        """Some of the rows, by indices or as a mask."""
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        return replace(self, features=self.features[rows], target=self.target[rows], columns=columns)
+
+
+def joined(tables: Sequence[Table]) -> Table:
+    """The rows of several tables of the same columns, in one."""
+    first = tables[0]
+    return replace(
+        first,
+        features=np.concatenate([table.features for table in tables]),
+        target=np.concatenate([table.target for table in tables]),
+        columns={name: np.concatenate([table.columns[name] for table in tables]) for name in first.columns},
+    )

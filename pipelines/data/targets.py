@@ -1,5 +1,6 @@
 """What is predicted, as the network sees it: class indices with their labels, or quantities."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,24 +32,36 @@ def encode_target(table: Table, task: Task) -> Targets:
 
 
 def _classes(table: Table) -> Targets:
+    values, indices, counts = distinct_classes(table)
+    check_classes(values.tolist(), counts.tolist(), table.target_name)
+    named = len(table.class_names) == len(values)
+    labels = table.class_names if named else tuple(str(value) for value in values)
+    return Targets(indices, labels)
+
+
+def distinct_classes(table: Table) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
+    """The different targets in order, which of them each row (N,) has, and how many rows each. Raises DataError."""
     target = table.target
     if target.dtype.kind == "f":
         broken = np.flatnonzero((target != np.floor(target)) | (np.abs(target) > MAX_WHOLE_NUMBER))
         if broken.size:
-            came = f"the quantity {target[broken[0]]:g} in row {broken[0] + 1} (loss.name mse fits quantities)"
+            place = f"row {table.first_row + broken[0] + 1}"
+            came = f"the quantity {target[broken[0]]:g} in {place} (loss.name mse fits quantities)"
             raise DataError("data.target", f"classes in column {table.target_name!r}: texts or whole numbers", came)
         target = target.astype(np.int64)
     values, indices, counts = np.unique(_as_sortable(target), return_inverse=True, return_counts=True)
+    return values, indices.astype(np.int64), counts
+
+
+def check_classes(values: Sequence[object], counts: Sequence[int], target_name: str) -> None:
+    """Raise DataError for fewer than two classes, or for one with too few rows."""
     if len(values) < 2:
-        raise DataError("data.target", "at least two classes", f"only {values[0]!s} in column {table.target_name!r}")
+        raise DataError("data.target", "at least two classes", f"only {values[0]!s} in column {target_name!r}")
     for value, count in zip(values, counts, strict=True):
         if count < MIN_ROWS_A_CLASS:
             came = f"class {str(value)!r} with {count} {'row' if count == 1 else 'rows'}"
             expected = f"at least {MIN_ROWS_A_CLASS} rows of each class, one for each part of the split"
             raise DataError("data.target", expected, came)
-    named = len(table.class_names) == len(values)
-    labels = table.class_names if named else tuple(str(value) for value in values)
-    return Targets(indices.astype(np.int64), labels)
 
 
 def _as_sortable(target: NDArray[Any]) -> NDArray[Any]:

@@ -31,7 +31,7 @@ def write_model_card(
 
 - Task: {spec.task} of `{dataset.target_name}`
 - Network: {spec.model.family}, rows shaped {list(dataset.row_shape)}
-- Data: {dataset.origin} (digest `{dataset.digest}`), {len(dataset.train)} training, \
+- Data: {dataset.origin} (digest `{dataset.digest}`), {dataset.num_train} training, \
 {len(dataset.validation)} validation and {len(dataset.test)} test rows
 {classes}{served}- Trained by run `{run_id}`, seed {spec.seed}
 

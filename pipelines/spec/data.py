@@ -32,12 +32,23 @@ class Split(Section):
 class Source(Section):
     """What every source of rows has."""
 
+    memory: Literal["auto", "resident", "stream"] = "auto"
+    """Where the training rows are: `resident` in memory, or on disk, from where they `stream` as they are trained with.
+    `auto` streams csv and parquet that would fill more than a tenth of this machine's memory. A streamed job measures
+    by samples of at most 32 MiB: one of the training rows to fit scaling and categories, and the validation and test
+    rows; it needs as much free disk as its training rows take as float32."""
     split: Split = Split()
     """How the rows are divided."""
     standardize: bool = True
     """Scale the features to mean 0 and standard deviation 1, as measured on the training rows."""
     shape: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(default=None, min_length=1, max_length=3)
     """Shape of one row as the network sees it, such as [1, 8, 8]; by default as the source has it."""
+
+    @model_validator(mode="after")
+    def _can_stream(self) -> Self:
+        if self.memory == "stream" and not isinstance(self, Streamable):
+            raise mismatch("memory", "auto or resident, as only csv and parquet stream", "'stream'")
+        return self
 
 
 class SklearnSource(Source):
@@ -139,6 +150,10 @@ class ParquetSource(TableSource):
 
     source: Literal["parquet"]
     """Kind of source."""
+
+
+Streamable = CsvSource | ParquetSource
+"""Sources whose rows may be more than memory holds."""
 
 
 class NpzSource(FileSource):

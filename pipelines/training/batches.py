@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -29,11 +30,14 @@ class Batches:
     batch_size: int
     rank: int
     size: int
+    groups: tuple[int, ...] = ()
+    """Sizes of groups of rows that are visited one after another, as they come from disk together; rows are drawn into
+    them at random. Empty where any row may follow any other."""
 
     def stochastic(self, seed: int, epoch: int) -> Iterator[Update]:
         """An update a batch, in an order drawn from the seed and the epoch."""
         generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-        for batch in torch.split(torch.randperm(self.num_rows, generator=generator), self.batch_size):
+        for batch in self._batches(generator):
             yield Update([self._share(batch)], len(batch))
 
     def full(self) -> Iterator[Update]:
@@ -45,6 +49,26 @@ class Batches:
     def share(self) -> int:
         """Rows that a worker takes of a batch, at most: the same number for all of them."""
         return -(-self.batch_size // self.size)
+
+    def _batches(self, generator: torch.Generator) -> Iterator[Tensor]:
+        """Of groups only the order of the one at hand is in memory; batches run on over its end into the next."""
+        left = torch.empty(0, dtype=torch.int64)
+        for order in self._orders(generator):
+            *whole, left = torch.split(torch.cat([left, order]), self.batch_size)
+            yield from whole
+            if len(left) == self.batch_size:
+                yield left
+                left = left[:0]
+        if len(left):
+            yield left
+
+    def _orders(self, generator: torch.Generator) -> Iterator[Tensor]:
+        if not self.groups:
+            yield torch.randperm(self.num_rows, generator=generator)
+            return
+        starts = list(accumulate(self.groups, initial=0))
+        for group in torch.randperm(len(self.groups), generator=generator).tolist():
+            yield starts[group] + torch.randperm(self.groups[group], generator=generator)
 
     def _share(self, batch: Tensor) -> Tensor:
         return batch[self.rank :: self.size] if self.size > 1 else batch

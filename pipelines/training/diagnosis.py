@@ -18,7 +18,7 @@ from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.batches import Batches
 from pipelines.training.loop import EpochReport, Fitting
 from pipelines.training.objective import Objective
-from pipelines.training.slabs import Part
+from pipelines.training.slabs import Part, RowSource
 
 _FAR = 1000.0
 """Scaled features beyond this many deviations are worth a look."""
@@ -32,7 +32,7 @@ class Suspect:
 
     spec: TrainingSpec
     objective: Objective
-    train: Part
+    train: RowSource
     validation: Part
 
 
@@ -66,11 +66,12 @@ def explain(suspect: Suspect, again: Fitting, epochs: Iterator[EpochReport], epo
     except _FoundError as found:
         batch = found.batch
         part = suspect.train if batch.part == "training" else suspect.validation
-        advice = _advice(suspect.spec, part.features[batch.rows])
+        (features, *_), _ = part.take(batch.rows)
+        advice = _advice(suspect.spec, features)
         return NonFiniteError(epoch, batch.step, batch.part, tuple(batch.rows.tolist()), found.place, advice)
     finally:
         again.network = watched.network
-    advice = _advice(suspect.spec, suspect.train.features[:0])
+    advice = _advice(suspect.spec, suspect.validation.features[:0])
     return TrainingError(f"the loss is no longer finite in epoch {epoch}, but was when that was repeated; try {advice}")
 
 
@@ -100,7 +101,7 @@ class _Watched(nn.Module):
         check(outputs, "the output of the network", self.batch)
         part = self._suspect.train if self.training else self._suspect.validation
         if len(self.batch.rows) == len(features):
-            targets = part.targets[self.batch.rows.to(part.targets.device)]
+            _, targets = part.take(self.batch.rows)
             check(self._suspect.objective.per_row(outputs.detach(), targets), "the loss", self.batch)
         return outputs
 
@@ -120,7 +121,8 @@ class _Watched(nn.Module):
 
     def _rows_of(self, epoch: int) -> Iterator[Tensor]:
         spec = self._suspect.spec
-        batches = Batches(len(self._suspect.train.targets), spec.training.batch_size, rank=0, size=1)
+        train = self._suspect.train
+        batches = Batches(len(train), spec.training.batch_size, rank=0, size=1, groups=train.groups)
         full = isinstance(spec.optimizer, GradientDescent)
         updates = batches.full() if full else batches.stochastic(spec.seed, epoch)
         return (chunk for update in updates for chunk in update.chunks)

@@ -27,7 +27,7 @@ from pipelines.training.objective import Objective, build_objective
 from pipelines.training.optimizers import build_optimizer, clip
 from pipelines.training.randomness import random_state, set_random_state
 from pipelines.training.schedules import LearningRate
-from pipelines.training.slabs import Part, Slab, slabs
+from pipelines.training.slabs import Part, RowSource, Slab, slabs
 from pipelines.training.tally import Measures, measure, tally
 from pipelines.training.team import Team
 
@@ -167,7 +167,7 @@ class Fitting:
 def fit(
     fitting: Fitting,
     spec: TrainingSpec,
-    train: Part,
+    train: RowSource,
     validation: Part,
     target_deviation: float,
     team: Team,
@@ -179,19 +179,19 @@ def fit(
 
     Calls `pause` now and then within an epoch, at the same updates on all workers, when `fitting` can be kept.
     """
-    objective = build_objective(spec, class_weights, train.targets.device)
+    objective = build_objective(spec, class_weights, train.sample.targets.device)
     network, optimizer, best = fitting.network, fitting.optimizer, fitting.best
-    model = team.wrap(augmented(accelerated(network, spec, train.features), spec.data))
-    batches = Batches(len(train.targets), spec.training.batch_size, team.rank, team.size)
+    model = team.wrap(augmented(accelerated(network, spec, train.sample.features), spec.data))
+    batches = Batches(len(train), spec.training.batch_size, team.rank, team.size, train.groups)
     together = max(spec.training.batch_size, rows_a_pass(validation.features.shape[1:]))
-    held_out = Batches(len(validation.targets), together, team.rank, team.size)
+    held_out = Batches(len(validation), together, team.rank, team.size)
     for epoch in range(len(fitting.reports) + 1, spec.training.epochs + 1):
         if best.should_stop:
             return
         started = time.perf_counter() - fitting.passed.seconds
         full = isinstance(spec.optimizer, GradientDescent)
         updates = batches.full() if full else batches.stochastic(spec.seed, epoch)
-        count = 1 if full else math.ceil(len(train.targets) / spec.training.batch_size)
+        count = 1 if full else math.ceil(len(train) / spec.training.batch_size)
         before_update = partial(fitting.before_update, epoch, count)
         work = slabs(train, islice(updates, fitting.passed.updates, None), batches.share)
         for passed in run_epoch(model, objective, spec.task, work, team, optimizer, before_update, fitting.passed):
@@ -215,7 +215,7 @@ def fit(
                 penalty=penalty,
                 learning_rate=optimizer.param_groups[0]["lr"],
                 seconds=seconds,
-                rows_per_second=len(train.targets) / seconds,
+                rows_per_second=len(train) / seconds,
                 best=best.observe(checked.loss, network),
             )
         )

@@ -1,11 +1,13 @@
 """Rows in the order in which the updates take them, gathered many batches at a time instead of one row at a time.
 
-A slab is what the loop walks through: whoever can fill slabs (from memory here) can feed the loop.
+A slab is what the loop walks through: whoever can fill slabs (a `RowSource`: from memory here) can feed the loop.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -14,6 +16,27 @@ from pipelines.training.batches import Update
 
 _SLAB_BYTES = 8 * 2**20
 """Large enough for hundreds of small batches a gather, small enough to cost no memory worth mentioning."""
+
+
+class RowSource(Protocol):
+    """Rows to train on, wherever they are; a row's index counts from 0."""
+
+    @property
+    def sample(self) -> "Part":
+        """Rows in memory to measure by: all of them, or a sample."""
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """Sizes of what is read together, see `Batches`."""
+
+    @property
+    def read_ahead(self) -> int:
+        """How many slabs are filled, in a thread, before they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, rows: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+        """What a network takes of rows, which are indices on the CPU, and their targets."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +48,24 @@ class Part:
     lengths: Tensor | None = None
     """Steps (N,) that count of each row of a padded series, on the CPU; None where all do."""
 
+    groups: tuple[int, ...] = ()
+    read_ahead: int = 0
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    @property
+    def sample(self) -> "Part":
+        """All rows."""
+        return self
+
+    def take(self, rows: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+        """What a network takes of these rows, which are indices on the CPU, and their targets."""
+        return self.inputs(rows), self.targets[rows.to(self.targets.device, non_blocking=True)]
+
     def inputs(self, rows: Tensor) -> tuple[Tensor, ...]:
         """What a network takes of these rows, which are indices on the CPU: features, and lengths if rows have them."""
-        features = _taken(self.features, rows.to(self.features.device, non_blocking=True))
+        features = laid_out(self.features[rows.to(self.features.device, non_blocking=True)])
         return (features,) if self.lengths is None else (features, self.lengths[rows])
 
 
@@ -51,12 +89,30 @@ class Slab:
     targets: Tensor
 
 
-def slabs(part: Part, updates: Iterable[Update], share: int) -> Iterator[Slab]:
+def slabs(source: RowSource, updates: Iterable[Update], share: int) -> Iterator[Slab]:
     """Gather this worker's rows of the updates, in their order; `share` is what a chunk has of them at most.
 
     Workers whose shares differ by a row have the same chunks in a slab, so that they can pause together after it.
     """
-    row_bytes = part.features[0].numel() * part.features.element_size()
+    filled = _slabs(source, updates, share)
+    return ahead(filled, source.read_ahead) if source.read_ahead else filled
+
+
+def ahead(items: Iterator[Slab], count: int) -> Iterator[Slab]:
+    """The same slabs, of which a thread prepares so many before they are asked for."""
+    pool = ThreadPoolExecutor(1)  # of one thread, so that they come one after another
+    try:
+        waiting = deque(pool.submit(next, items, None) for _ in range(count))
+        while (item := waiting.popleft().result()) is not None:
+            waiting.append(pool.submit(next, items, None))
+            yield item
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _slabs(source: RowSource, updates: Iterable[Update], share: int) -> Iterator[Slab]:
+    row = source.sample.features[0]
+    row_bytes = row.numel() * row.element_size()
     most_rows = max(1, _SLAB_BYTES // max(1, row_bytes))
     most_chunks = -(-most_rows // share)
     waiting: list[tuple[Tensor, int, bool]] = []
@@ -64,27 +120,26 @@ def slabs(part: Part, updates: Iterable[Update], share: int) -> Iterator[Slab]:
         for number, rows in enumerate(update.chunks, start=1):
             waiting.append((rows, update.num_rows, number == len(update.chunks)))
             if len(waiting) == most_chunks:
-                yield _gathered(part, waiting)
+                yield _gathered(source, waiting)
                 waiting = []
     if waiting:
-        yield _gathered(part, waiting)
+        yield _gathered(source, waiting)
 
 
-def _gathered(part: Part, waiting: list[tuple[Tensor, int, bool]]) -> Slab:
+def _gathered(source: RowSource, waiting: list[tuple[Tensor, int, bool]]) -> Slab:
     order = torch.cat([rows for rows, _, _ in waiting])
     sizes = [len(rows) for rows, _, _ in waiting]
-    inputs = zip(*(torch.split(each, sizes) for each in part.inputs(order)), strict=True)
-    targets = part.targets[order.to(part.targets.device, non_blocking=True)]
+    taken, targets = source.take(order)
+    inputs = zip(*(torch.split(each, sizes) for each in taken), strict=True)
     pieces = zip(inputs, torch.split(targets, sizes), waiting, strict=True)
     return Slab([Chunk(x, y, num_rows, last) for x, y, (_, num_rows, last) in pieces], targets)
 
 
-def _taken(features: Tensor, order: Tensor) -> Tensor:
+def laid_out(taken: Tensor) -> Tensor:
     """Images come with their channels last in memory, which convolutions and pooling want; their shape stays.
 
     The strides say so even where there is one channel and both orders are the same: layers look at them.
     """
-    taken = features[order]
     if taken.dim() != 4:
         return taken
     _, channels, height, width = taken.shape

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.data.dataset import Dataset, Rows
+from pipelines.data.shards import ShardReader, Shards
 from pipelines.data.windows import levelled
 from pipelines.errors import TrainingError
 from pipelines.models.network import network_of
@@ -22,7 +23,8 @@ from pipelines.training.health import Probe
 from pipelines.training.loop import EpochReport, Fitting, fit
 from pipelines.training.objective import Objective, build_objective, class_weights
 from pipelines.training.randomness import seed_all
-from pipelines.training.slabs import Part
+from pipelines.training.slabs import Part, RowSource
+from pipelines.training.streamed import Streamed
 from pipelines.training.team import DistributedTeam, Solo, Team
 from pipelines.training.usage import Meter, Usage
 from pipelines.training.worker_log import WorkerLog
@@ -34,6 +36,7 @@ class Job:
 
     spec: TrainingSpec
     train: Rows
+    """Of streamed data a sample."""
     validation: Rows
     num_outputs: int | tuple[int, ...]
     target_deviation: float
@@ -44,6 +47,8 @@ class Job:
     """Folder that the workers, wherever they run, keep checkpoints in and go on from; None for neither."""
     vocabulary: int | None = None
     """Of texts: how many different token indices there are."""
+    shards: Shards | None = None
+    """All training rows, where they are on disk; every worker's node must see the folder."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,9 @@ class Warned:
 Event = EpochReport | Usage | Warned | Trained
 
 
-def make_job(spec: TrainingSpec, dataset: Dataset, checkpoints: Path | None = None) -> Job:
+def make_job(
+    spec: TrainingSpec, dataset: Dataset, checkpoints: Path | None = None, shards: Shards | None = None
+) -> Job:
     """Scale the rows once, so that no step has to.
 
     Checkpoints have a folder by the data's digest, so that no job goes on with other data than it began with.
@@ -76,9 +83,10 @@ def make_job(spec: TrainingSpec, dataset: Dataset, checkpoints: Path | None = No
         validation=_scaled(dataset, dataset.validation),
         num_outputs=dataset.num_outputs,
         target_deviation=float(dataset.target.deviation.mean()),
-        class_weights=class_weights(spec.loss, dataset.labels, _rows_of_classes(dataset)),
+        class_weights=class_weights(spec.loss, dataset.labels, list(dataset.class_counts.values())),
         checkpoints=checkpoints and checkpoints / dataset.digest,
         vocabulary=dataset.vocabulary,
+        shards=shards,
     )
 
 
@@ -89,12 +97,12 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[EpochReport | 
     diverges.
     """
     keep_freed_memory()
-    rows = _Rows(resident(job.train, device), resident(job.validation, device))
+    rows = _Rows(_source(job, device), resident(job.validation, device))
     checkpoints = Checkpoints(job.checkpoints, job.spec.training.checkpoints)
     fitting = _resumed(job, checkpoints, team, device)
-    share = -(-min(job.spec.training.batch_size, len(job.train)) // team.size)
-    torch.set_num_threads(num_threads(job.spec.compute, fitting.network, rows.train.features, share))
-    probe = _probe(job, fitting, rows.train)
+    share = -(-min(job.spec.training.batch_size, len(rows.train)) // team.size)
+    torch.set_num_threads(num_threads(job.spec.compute, fitting.network, rows.train.sample.features, share))
+    probe = _probe(job, fitting, rows.train.sample)
     for report in fitting.reports.copy():  # no `yield from`: Ray sends values into the generators that it streams
         yield report
 
@@ -127,8 +135,13 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[EpochReport | 
 class _Rows:
     """On the device."""
 
-    train: Part
+    train: RowSource
     validation: Part
+
+
+def _source(job: Job, device: torch.device) -> RowSource:
+    sample = resident(job.train, device)
+    return sample if job.shards is None else Streamed(ShardReader(job.shards), sample, job.shards.sizes)
 
 
 def _epochs(
@@ -210,14 +223,6 @@ def train_rank(config: dict[str, Any]) -> None:
     for event in observed(train(get(config["job"]), team, get_device()), team.rank):
         if team.rank == 0 or isinstance(event, Usage | Warned):
             config["events"].put(event)
-
-
-def _rows_of_classes(dataset: Dataset) -> list[int]:
-    """Training rows of each class; empty for quantities."""
-    if not dataset.labels:
-        return []
-    counts: list[int] = np.bincount(dataset.train.targets.astype(np.int64), minlength=len(dataset.labels)).tolist()
-    return counts
 
 
 def _scaled(dataset: Dataset, rows: Rows) -> Rows:

@@ -62,7 +62,8 @@ def test_nothing_imports_its_tests() -> None:
 
 
 def test_ray_stays_at_the_edge_of_the_pipeline() -> None:
-    assert importers("ray", PIPELINES) == ["pipelines/training/launcher.py", "pipelines/training/worker.py"]
+    edge = ["pipelines/data/ray_blocks.py", "pipelines/training/launcher.py", "pipelines/training/worker.py"]
+    assert importers("ray", PIPELINES) == edge
 
 
 def test_the_loop_names_no_framework_but_torch() -> None:
@@ -80,6 +81,7 @@ def test_the_loop_names_no_framework_but_torch() -> None:
         "optimizers",
         "schedules",
         "slabs",
+        "streamed",
         "tally",
         "team",
     )

@@ -192,6 +192,10 @@ def refusal(tree: Any) -> SpecError:  # noqa: ANN401 - a spec of any wrong type
             "came [2, 2]",
         ),
         ({"data": CSV | {"missing": "drop"}}, "data.missing: expected 'refuse' or 'impute', came 'drop'"),
+        (
+            {"data": {"source": "npz", "path": "x.npz", "memory": "stream"}},
+            "data.memory: expected auto or resident, as only csv and parquet stream, came 'stream'",
+        ),
         ({"data": CSV | {"path": ""}}, "data.path: expected a text that is not empty, came ''"),
         (
             {"data": SERIES | {"season": 48}},

@@ -1,6 +1,6 @@
 """Whose rows are whose."""
 
-from itertools import chain
+from itertools import chain, groupby
 
 import pytest
 import torch
@@ -64,3 +64,27 @@ def test_with_fewer_rows_than_workers_some_take_part_with_none(rank: int, rows: 
     (update,) = Batches(2, 5, rank, 3).stochastic(0, 1)
     assert [len(chunk) for chunk in update.chunks] == [rows]
     assert update.num_rows == 2
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=6).filter(any), st.integers(1, 40), st.integers(1, 4))
+def test_groups_follow_one_another_and_batches_run_over_their_ends(
+    groups: list[int], batch_size: int, size: int
+) -> None:
+    members = [Batches(sum(groups), batch_size, rank, size, tuple(groups)) for rank in range(size)]
+    alone = list(Batches(sum(groups), batch_size, 0, 1, tuple(groups)).stochastic(1, 1))
+    assert [update.num_rows for update in alone[:-1]] == [batch_size] * (len(alone) - 1)
+    rows = list(chain.from_iterable(map(rows_of, alone)))
+    assert sorted(rows) == list(range(sum(groups)))
+    group_of = list(chain.from_iterable([number] * count for number, count in enumerate(groups)))
+    visited = [number for number, _ in groupby(group_of[row] for row in rows)]
+    assert len(visited) == len(set(visited)) == sum(map(bool, groups))
+    for batch, *shares in zip(alone, *(member.stochastic(1, 1) for member in members), strict=True):
+        assert sorted(chain.from_iterable(map(rows_of, shares))) == sorted(rows_of(batch))
+
+
+def test_groups_and_their_rows_come_in_another_order_in_each_epoch() -> None:
+    batches = Batches(40, 7, 0, 1, (10,) * 4)
+    orders = [tuple(chain.from_iterable(map(rows_of, batches.stochastic(1, epoch)))) for epoch in range(1, 5)]
+    assert len(set(orders)) == 4
+    assert len({order[0] // 10 for order in orders}) > 1

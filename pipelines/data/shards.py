@@ -1,0 +1,206 @@
+"""Training rows on disk, each in a shard drawn at random: written whole or not at all, read a shard at a time."""
+
+import hashlib
+import json
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from shutil import disk_usage, rmtree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.errors import ResourceError, TrainingError
+
+SHARD_BYTES = 32 * 2**20
+MAX_SHARDS = 512
+"""Each gets a piece of every block that is written; beyond 16 GiB shards grow instead."""
+
+_INDEX = "index.json"
+_SPARE_BYTES = 256 * 2**20
+"""What is left on the disk for checkpoints and all else."""
+
+Arrays = tuple[NDArray[np.generic], NDArray[np.generic]]
+"""Features (N, *row) and targets (N,)."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Scaled rows in the order of their shards, `counts` of each shard."""
+
+    features: NDArray[np.float32]
+    targets: NDArray[np.generic]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Shards:
+    """A complete set of shards; a row's index is its place when one follows the other."""
+
+    folder: str
+    key: str
+    """What the rows were made with; another key asks for other rows."""
+    sizes: tuple[int, ...]
+    """Rows of each."""
+    row_shape: tuple[int, ...]
+    target_type: str
+    """In numpy's notation."""
+    sha256: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return sum(self.sizes)
+
+
+def num_shards(total_bytes: int, shard_bytes: int = SHARD_BYTES) -> int:
+    """How many shards so much is divided into."""
+    return min(MAX_SHARDS, max(1, -(-total_bytes // shard_bytes)))
+
+
+def find_shards(folder: Path, key: str) -> Shards | None:
+    """The complete set of this key in a folder, if there is one."""
+    try:
+        known = json.loads((folder / _INDEX).read_text())
+    except (OSError, ValueError):
+        return None
+    shards = Shards(
+        folder=str(folder),
+        key=known["key"],
+        sizes=tuple(known["sizes"]),
+        row_shape=tuple(known["row_shape"]),
+        target_type=known["target_type"],
+        sha256=tuple(known["sha256"]),
+    )
+    row_bytes = _row_bytes(shards.row_shape, shards.target_type)
+    files = [folder / _name(number) for number in range(len(shards.sizes))]
+    whole = all(
+        file.is_file() and file.stat().st_size == size * row_bytes
+        for file, size in zip(files, shards.sizes, strict=True)
+    )
+    return shards if whole and shards.key == key else None
+
+
+def check_disk(folder: Path, num_rows: int, row_shape: tuple[int, ...], target_type: str) -> None:
+    """Raise ResourceError if the disk has too little room for so many rows."""
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted, free = num_rows * _row_bytes(row_shape, target_type) + _SPARE_BYTES, disk_usage(folder).free
+    if wanted > free:
+        raise ResourceError(
+            f"data.memory: the training rows stream from {folder}, where they need {wanted / 2**30:.1f} GiB and "
+            f"{free / 2**30:.1f} GiB are free; make room, or put DRIVETRAIN_HOME on a larger disk"
+        )
+
+
+def write_shards(
+    folder: Path, key: str, count: int, row_shape: tuple[int, ...], target_type: str, blocks: Iterable[Block]
+) -> Shards:
+    """Append every block's rows to their shards, and name the set `folder` when it is complete."""
+    begun = folder.with_name(f"{folder.name}-{os.getpid()}.part")
+    for old in folder.parent.glob(f"{folder.name}*"):
+        rmtree(old, ignore_errors=True)
+    begun.mkdir(parents=True)
+    sizes, hashes = np.zeros(count, np.int64), [hashlib.sha256() for _ in range(count)]
+    for block in blocks:
+        ends = np.cumsum(block.counts)
+        for number in np.flatnonzero(block.counts).tolist():
+            rows = slice(ends[number] - block.counts[number], ends[number])
+            content = _interleaved(block.features[rows], block.targets[rows])
+            hashes[number].update(content)
+            with (begun / _name(number)).open("ab") as file:
+                file.write(content)
+        sizes += np.array(block.counts)
+    for number in np.flatnonzero(sizes == 0).tolist():
+        (begun / _name(number)).touch()
+    shards = Shards(
+        folder=str(folder),
+        key=key,
+        sizes=tuple(sizes.tolist()),
+        row_shape=row_shape,
+        target_type=target_type,
+        sha256=tuple(each.hexdigest() for each in hashes),
+    )
+    _sync(begun, count)
+    (begun / _INDEX).write_text(json.dumps(asdict(shards)))
+    begun.rename(folder)
+    return shards
+
+
+class ShardReader:
+    """Rows of shards by their indices; at most two shards are in memory. Threads may share one."""
+
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+        self._starts = np.concatenate([[0], np.cumsum(shards.sizes)])
+        self._held: OrderedDict[int, Arrays] = OrderedDict()
+        self._checked: set[int] = set()
+        self._lock = threading.Lock()
+
+    def take(self, rows: NDArray[np.int64]) -> Arrays:
+        """Features and targets of these rows, in their order. TrainingError if a shard is gone or altered."""
+        features = np.empty((len(rows), *self._shards.row_shape), np.float32)
+        targets = np.empty(len(rows), np.dtype(self._shards.target_type))
+        of_shard = np.searchsorted(self._starts, rows, side="right") - 1
+        numbers, first = np.unique(of_shard, return_index=True)
+        with self._lock:
+            for number in numbers[np.argsort(first)].tolist():
+                places = np.flatnonzero(of_shard == number)
+                inside = rows[places] - self._starts[number]
+                shard = self._shard(number)
+                features[places], targets[places] = shard[0][inside], shard[1][inside]
+        return features, targets
+
+    def _shard(self, number: int) -> Arrays:
+        if number in self._held:
+            self._held.move_to_end(number)
+            return self._held[number]
+        while len(self._held) > 1:
+            self._held.popitem(last=False)
+        self._held[number] = self._read(number)
+        return self._held[number]
+
+    def _read(self, number: int) -> Arrays:
+        path = Path(self._shards.folder) / _name(number)
+        row = _row_type(self._shards.row_shape, self._shards.target_type)
+        rows = np.empty(self._shards.sizes[number], row)
+        try:
+            with path.open("rb", buffering=0) as file:
+                read = file.readinto(rows.view(np.uint8).data) if len(rows) else 0  # without the GIL
+        except OSError as error:
+            raise TrainingError(f"a shard of the training rows cannot be read: {error}") from error
+        if read != rows.nbytes or not self._is_sound(number, rows):
+            raise TrainingError(f"the shard {path} of the training rows was altered: delete {path.parent} and go on")
+        return rows["features"], rows["target"]
+
+    def _is_sound(self, number: int, rows: NDArray[np.generic]) -> bool:
+        """Looked at once: what was right when it was first read is not read from the disk anew in each epoch."""
+        if number not in self._checked:
+            self._checked.add(number)
+            return hashlib.sha256(rows.view(np.uint8).data).hexdigest() == self._shards.sha256[number]
+        return True
+
+
+def _row_type(row_shape: tuple[int, ...], target_type: str) -> np.dtype[np.void]:
+    """A row is its features and then its target, so that a shard is one file that grows at its end."""
+    return np.dtype([("features", "<f4", row_shape), ("target", target_type)])
+
+
+def _row_bytes(row_shape: tuple[int, ...], target_type: str) -> int:
+    return _row_type(row_shape, target_type).itemsize
+
+
+def _interleaved(features: NDArray[np.float32], targets: NDArray[np.generic]) -> bytes:
+    rows = np.empty(len(targets), _row_type(features.shape[1:], targets.dtype.str))
+    rows["features"], rows["target"] = features, targets
+    return rows.tobytes()
+
+
+def _name(number: int) -> str:
+    return f"{number:04d}.rows"
+
+
+def _sync(folder: Path, count: int) -> None:
+    for number in range(count):
+        with (folder / _name(number)).open("rb") as file:
+            os.fsync(file.fileno())

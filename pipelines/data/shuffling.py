@@ -1,0 +1,81 @@
+"""Training rows from their files to shards, encoded and scaled, each to one drawn at random: an external shuffle."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.data.blocks import TRAIN, Piece
+from pipelines.data.dataset import Dataset, Stream
+from pipelines.data.draws import uniform
+from pipelines.data.loading import shaped
+from pipelines.data.ray_blocks import results_of
+from pipelines.data.scan import targets_of
+from pipelines.data.shards import SHARD_BYTES, Block, Shards, check_disk, find_shards, num_shards, write_shards
+from pipelines.errors import DataError
+from pipelines.spec.training_spec import TrainingSpec
+
+_TELL_EVERY_S = 5.0
+
+
+def shuffle_to_shards(
+    spec: TrainingSpec,
+    dataset: Dataset,
+    stream: Stream,
+    folder: Path,
+    tell: Callable[[str], None],
+    shard_bytes: int = SHARD_BYTES,
+) -> Shards:
+    """Write the training rows of a dataset, or find them written. Ray must be there.
+
+    Raises ResourceError where the disk is too small, and DataError if the files have changed.
+    """
+    target_type = "<i8" if dataset.labels else "<f4"
+    none = dataset.train.none()
+    bare = replace(dataset, train=none, validation=none, test=none, stream=None)
+    count = num_shards(stream.num_rows * 4 * int(np.prod(dataset.row_shape)), shard_bytes)
+    work = partial(_encoded, spec=spec, dataset=bare, stream=stream, count=count)
+    key = _key(spec, dataset, count)
+    if found := find_shards(folder, key):
+        return found
+    check_disk(folder.parent, stream.num_rows, dataset.row_shape, target_type)
+    blocks = _told(results_of(stream.plan.pieces(), work), stream.num_rows, tell)
+    return write_shards(folder, key, count, dataset.row_shape, target_type, blocks)
+
+
+def _encoded(piece: Piece, spec: TrainingSpec, dataset: Dataset, stream: Stream, count: int) -> Iterator[Block]:
+    """In a task of Ray Data."""
+    for ids, table in stream.plan.read(piece):
+        chosen = stream.plan.parts(ids) == TRAIN
+        rows, places = table.take(chosen), (uniform(spec.seed, "shard", ids[chosen]) * count).astype(np.int64)
+        targets = targets_of(rows, spec, dict(stream.classes)).values
+        if not dataset.labels:
+            targets = dataset.target.apply(targets).astype(np.float32)
+        encoding = dataset.encoding
+        features = encoding.apply(rows.columns) if encoding.columns else shaped(rows.features, spec.data.shape)
+        order = np.argsort(places, kind="stable")
+        scaled = dataset.features.apply(features[order])
+        yield Block(scaled, targets[order], tuple(np.bincount(places, minlength=count).tolist()))
+
+
+def _told(blocks: Iterator[Block], num_rows: int, tell: Callable[[str], None]) -> Iterator[Block]:
+    done, told_s = 0, time.monotonic()
+    for block in blocks:
+        yield block
+        done += len(block.targets)
+        if time.monotonic() > told_s + _TELL_EVERY_S:
+            told_s = time.monotonic()
+            tell(f"shuffling training rows to disk: {done / num_rows:.0%}")
+    if done != num_rows:
+        came = f"{done} training rows where there were {num_rows}"
+        raise DataError("data.path", "files that stay as they are while a job reads them", came)
+
+
+def _key(spec: TrainingSpec, dataset: Dataset, count: int) -> str:
+    made_with = (dataset.digest, spec.seed, spec.data, dataset.encoding, count)
+    scales = [each.tobytes() for scale in (dataset.features, dataset.target) for each in (scale.mean, scale.deviation)]
+    return hashlib.sha256(repr(made_with).encode() + b"".join(scales)).hexdigest()

@@ -1,0 +1,68 @@
+"""What `auto` decides, and from which figures."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipelines.data.memory import Choice, choose_memory, estimate, machine_memory
+from pipelines.spec.data import CsvSource, ParquetSource, SklearnSource
+
+MIB = 2**20
+
+
+def numbers(rows: int, columns: int = 4) -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    names = [f"x{column}" for column in range(columns)]
+    frame = pd.DataFrame(random.standard_normal((rows, columns), dtype=np.float32), columns=names)
+    return frame.assign(target=random.integers(0, 2, rows))
+
+
+def test_parquet_says_how_many_rows_it_has(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        numbers(500).to_parquet(tmp_path / f"{name}.parquet", row_group_size=64)
+    size = estimate(ParquetSource(source="parquet", path=str(tmp_path)))
+    assert (size.rows, size.columns, size.row_bytes, size.total_bytes) == (1000, 4, 16, 16_000)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+def test_csv_is_estimated_from_its_beginning(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.data.memory._SAMPLE_BYTES", MIB)
+    text = numbers(60_000).to_csv(index=False).encode()
+    content = gzip.compress(text, 1) if suffix.endswith("gz") else text
+    for name in ("a", "b"):
+        (tmp_path / f"{name}{suffix}").write_bytes(content)
+    size = estimate(CsvSource(source="csv", path=str(tmp_path)))
+    assert size.row_bytes == 16
+    assert abs(size.rows - 120_000) < 0.15 * 120_000
+
+
+def test_categories_take_more_than_numbers(tmp_path: Path) -> None:
+    numbers(10).to_csv(tmp_path / "rows.csv", index=False)
+    source = CsvSource(source="csv", path=str(tmp_path / "rows.csv"), categories=("x0",))
+    assert (estimate(source).rows, estimate(source).row_bytes) == (10, 3 * 4 + 64)
+
+
+def choice(folder: Path, memory: str, memory_bytes: int) -> Choice:
+    numbers(1024).to_parquet(folder / "rows.parquet")  # 16 KiB
+    source = ParquetSource.model_validate({"source": "parquet", "path": str(folder / "rows.parquet"), "memory": memory})
+    return choose_memory(source, memory_bytes)
+
+
+def test_auto_streams_what_is_more_than_a_tenth_of_memory(tmp_path: Path) -> None:
+    fits = choice(tmp_path, "auto", 10 * 16 * 1024)
+    assert not fits.streamed
+    assert fits.reason.startswith("data stays in memory: at most a tenth of 0.00 GiB, as 1,024 rows of 16 bytes are")
+    assert choice(tmp_path, "auto", 10 * 16 * 1024 - 10).streamed
+
+
+def test_the_setting_decides_alone(tmp_path: Path) -> None:
+    assert choice(tmp_path, "stream", 2**40).streamed
+    assert choice(tmp_path, "resident", 1) == Choice(streamed=False, reason="")
+    assert choose_memory(SklearnSource(), 1) == Choice(streamed=False, reason="")
+
+
+def test_memory_is_what_the_machine_has() -> None:
+    assert 2**28 < machine_memory() <= 2**50
