@@ -99,9 +99,9 @@ def test_what_a_worker_warns_of_reaches_the_watcher_and_the_run(home: Home) -> N
     spec = small()
     watcher = DiskFiller(folder=load_dataset(spec).digest)
     run_pipeline(spec, watcher)
-    (warning,) = watcher.warnings
-    assert warning.startswith("worker 0: could not write the checkpoint of 4 epochs (")
-    assert only_run(home).data.tags[f"{WARNING_TAG}worker_0"] == warning
+    *_, last = watcher.warnings  # on a slow machine earlier epochs are warned of too
+    assert last.startswith("worker 0: could not write the checkpoint of 4 epochs (")
+    assert only_run(home).data.tags[f"{WARNING_TAG}worker_0"] == last
 
 
 @pytest.mark.parametrize(("resource", "field"), [("CPU", "cpus_per_worker"), ("GPU", "gpus_per_worker")])
