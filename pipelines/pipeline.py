@@ -1,23 +1,19 @@
 """The pipeline, top to bottom: load → fit → evaluate → package → register → promote."""
 
-import logging
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import nn
 
-from pipelines.data.balance import imbalance
 from pipelines.data.dataset import Dataset
 from pipelines.data.loading import load_dataset
 from pipelines.data.memory import Choice, choose_memory
 from pipelines.data.streams import load_streamed, write_training_rows
-from pipelines.evaluation.details import class_metrics, step_metrics
 from pipelines.evaluation.metrics import Evaluation, evaluate
 from pipelines.evaluation.model_card import write_model_card
 from pipelines.evaluation.plots import draw_plots
@@ -26,29 +22,21 @@ from pipelines.export.graph import Predictor, build_predictor, contract, export_
 from pipelines.home import checkpoints_folder, mlflow_client, tracking_uri
 from pipelines.models.network import network_of, takes_any_length
 from pipelines.outages import outlast
+from pipelines.records import record_inputs, record_results, record_usage, record_variant, record_warnings
 from pipelines.registry.manifest import Manifest
-from pipelines.registry.model_registry import VARIANT_TAG, ModelRegistry
+from pipelines.registry.model_registry import ModelRegistry
 from pipelines.registry.package import Golden
 from pipelines.registry.promotion import Decision
 from pipelines.registry.publication import Draft, publish
 from pipelines.spec.training_spec import TrainingSpec
-from pipelines.spec_file import dump_spec, flatten
-from pipelines.tracking import RESTARTS_TAG, SPEC_FILE, Run, adopt_run, git_commit, open_run
+from pipelines.spec_file import dump_spec
+from pipelines.tracking import RESTARTS_TAG, Run, adopt_run, git_commit, open_run
 from pipelines.training.checkpoints import claimed, forget
 from pipelines.training.launcher import Replaced, check_resources, launch, ray_session
 from pipelines.training.loop import EpochReport
 from pipelines.training.usage import Usage
 from pipelines.training.worker import Trained, Warned, make_job
 from pipelines.variants import Candidate, choose_variant
-
-_log = logging.getLogger(__name__)
-
-VARIANT_REASON_TAG = "drivetrain.variant_reason"
-IMBALANCE_TAG = "drivetrain.class_imbalance"
-MEMORY_TAG = "drivetrain.data_memory"
-"""Whether the data streamed, and by which figures."""
-WARNING_TAG = "drivetrain.warning."
-"""With the kind of a warning: what was seen of it first."""
 
 
 class Watcher(Protocol):
@@ -100,19 +88,16 @@ def resume_pipeline(run_id: str, spec: TrainingSpec, watcher: Watcher) -> Outcom
 
 def _run_in(opening: AbstractContextManager[Run], spec: TrainingSpec, watcher: Watcher) -> Outcome:
     started = time.monotonic()
-    with ExitStack() as stack:
-        choice = _choose(spec, watcher)
-        if choice.streamed:
-            stack.enter_context(ray_session())
+    choice = _choose(spec, watcher)
+    with ray_session() if choice.streamed else nullcontext():
         dataset, network = _load(spec, choice)
-        if not choice.streamed:
-            watcher.stage("starting Ray")
-            stack.enter_context(ray_session())
-        check_resources(spec.compute)
-        watcher.stage("opening the MLflow run")
-        with opening as run:
-            watcher.opened(run.run_id)
-            outcome = _carry_out(spec, choice, dataset, network, run, watcher, spec.training.retries)
+        watcher.stage("starting Ray")
+        with ray_session():
+            check_resources(spec.compute)
+            watcher.stage("opening the MLflow run")
+            with opening as run:
+                watcher.opened(run.run_id)
+                outcome = _carry_out(spec, dataset, network, run, watcher, spec.training.retries)
     forget(checkpoints_folder(run.run_id))
     return replace(outcome, seconds=time.monotonic() - started)
 
@@ -135,9 +120,8 @@ def run_pipeline_in(run: Run, spec: TrainingSpec, watcher: Watcher, retries: int
     The caller closes the run, and forgets the checkpoints when that is FINISHED. Raises what `run_pipeline` raises,
     but ResourceError, and SupersededError if the run has gone to another process.
     """
-    choice = _choose(spec, watcher)
-    dataset, network = _load(spec, choice)
-    return _carry_out(spec, choice, dataset, network, run, watcher, retries)
+    dataset, network = _load(spec, _choose(spec, watcher))
+    return _carry_out(spec, dataset, network, run, watcher, retries)
 
 
 def _choose(spec: TrainingSpec, watcher: Watcher) -> Choice:
@@ -151,12 +135,12 @@ def _choose(spec: TrainingSpec, watcher: Watcher) -> Choice:
 def _load(spec: TrainingSpec, choice: Choice) -> tuple[Dataset, nn.Module]:
     """Streamed data is read by Ray, which must be there."""
     dataset = load_streamed(spec) if choice.streamed else load_dataset(spec)
-    return dataset, network_of(spec, dataset.row_shape, dataset.num_outputs, dataset.vocabulary)
+    network = network_of(spec, dataset.row_shape, dataset.num_outputs, dataset.vocabulary)
+    return replace(dataset, memory=choice.reason), network
 
 
 def _carry_out(
     spec: TrainingSpec,
-    choice: Choice,
     dataset: Dataset,
     network: nn.Module,
     run: Run,
@@ -164,9 +148,7 @@ def _carry_out(
     retries: int,
 ) -> Outcome:
     started = time.monotonic()
-    _record_inputs(run, spec, dataset)
-    if choice.reason:
-        run.set_tag(MEMORY_TAG, choice.reason)
+    record_inputs(run, spec, dataset)
     trained, reports = _train(spec, dataset, run, watcher, retries)
 
     watcher.stage("evaluating")
@@ -174,7 +156,7 @@ def _carry_out(
     predictor = build_predictor(network, dataset)
     served = _served(spec, dataset, predictor, run)
     plots = draw_plots(run.folder, reports, served.test, dataset.labels, dataset.target_name)
-    _record_results(run, dataset, trained, served, plots)
+    record_results(run, dataset, trained, served, plots)
 
     watcher.stage("exporting and registering")
     draft = Draft(
@@ -214,9 +196,9 @@ def _train(
             case Trained():
                 return event, reports
             case Usage():
-                _record_usage(run, event, spec.compute.workers)
+                record_usage(run, event, spec.compute.workers)
             case Warned():
-                _warn_of_worker(run, event, watcher)
+                _warn(run, event, watcher)
             case Replaced():
                 run.set_tag(RESTARTS_TAG, str(spec.training.retries - event.left))
                 watcher.warning(event.text)
@@ -228,35 +210,9 @@ def _train(
     raise AssertionError("a launch that ends without weights raises")
 
 
-def _record_usage(run: Run, usage: Usage, workers: int) -> None:
-    """Under MLflow's own names for system metrics, with the worker's rank in them where there are several."""
-    place = "system/" if workers == 1 else f"system/worker_{usage.rank}/"
-    for sample in usage.samples:
-        run.log_sample({place + name: value for name, value in sample.figures.items()}, sample.time_ms)
-
-
-def _warn(run: Run, report: EpochReport, watcher: Watcher) -> None:
-    for kind, text in report.health.warnings:
-        told = f"epoch {report.epoch}: {text}"
-        run.set_tag(WARNING_TAG + kind, told)
+def _warn(run: Run, event: EpochReport | Warned, watcher: Watcher) -> None:
+    for told in record_warnings(run, event):
         watcher.warning(told)
-
-
-def _warn_of_worker(run: Run, warned: Warned, watcher: Watcher) -> None:
-    for text in warned.texts:
-        told = f"worker {warned.rank}: {text}"
-        run.set_tag(f"{WARNING_TAG}worker_{warned.rank}", told)
-        watcher.warning(told)
-
-
-def _record_inputs(run: Run, spec: TrainingSpec, dataset: Dataset) -> None:
-    run.log_params(flatten(spec))
-    run.log_dataset(dataset)
-    if warning := imbalance(dataset.class_counts):
-        _log.warning("%s", warning)
-        run.set_tag(IMBALANCE_TAG, warning)
-    (run.folder / SPEC_FILE).write_text(dump_spec(spec))
-    run.log_artifact(run.folder / SPEC_FILE)
 
 
 def _served(spec: TrainingSpec, dataset: Dataset, predictor: Predictor, run: Run) -> Candidate:
@@ -271,25 +227,8 @@ def _served(spec: TrainingSpec, dataset: Dataset, predictor: Predictor, run: Run
         answers=answers,
     )
     served = choose_variant(spec.registry, dataset, fp32)
-    run.set_tag(VARIANT_TAG, served.variant)
-    if served.check is not None:
-        run.set_tag(VARIANT_REASON_TAG, served.reason)
-        _log.log(logging.INFO if served.variant == served.check.asked else logging.WARNING, "%s", served.reason)
+    record_variant(run, served)
     return served
-
-
-def _record_results(run: Run, dataset: Dataset, trained: Trained, served: Candidate, plots: list[Path]) -> None:
-    """The figures of the weights that were kept; the epochs' own `val_` metrics end with the last epoch."""
-    parts = {"best_val": served.validation, "test": served.test}
-    final = {f"{part}_{name}": value for part, figures in parts.items() for name, value in figures.metrics.items()}
-    if (check := served.check) is not None:
-        final |= {f"val_{check.metric}_fp32": check.fp32_value, f"val_{check.metric}_{check.asked}": check.value}
-    final |= class_metrics(served.test, dataset.labels) | {"best_epoch": float(trained.best_epoch)}
-    run.log_metrics(final, step=trained.best_epoch)
-    for step, errors in enumerate(step_metrics(served.test), start=1):
-        run.log_metrics(errors, step)
-    for plot in plots:
-        run.log_artifact(plot, "plots")
 
 
 def _manifest(spec: TrainingSpec, dataset: Dataset, run: Run, served: Candidate, any_length: bool) -> Manifest:

@@ -96,6 +96,8 @@ class Dataset:
     """Of texts: how they became the token indices that `features` are."""
     stream: Stream | None = None
     """All training rows, where they are more than memory may hold."""
+    memory: str = ""
+    """Whether rows stream, and by which figures, for people; empty where there was nothing to choose."""
 
     @property
     def num_train(self) -> int:

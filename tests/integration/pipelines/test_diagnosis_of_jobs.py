@@ -3,7 +3,8 @@
 import pytest
 from mlflow.entities import Run
 
-from pipelines.pipeline import WARNING_TAG, run_pipeline
+from pipelines.pipeline import run_pipeline
+from pipelines.records import WARNING_TAG
 from tests.integration.pipelines.conftest import History
 from tests.integration.pipelines.jobs import Home, Job, Recorder, small
 

@@ -13,7 +13,8 @@ from pipelines import tracking
 from pipelines.data.loading import load_dataset
 from pipelines.errors import DataError, NonFiniteError, RegistryError, ResourceError, TrackingError
 from pipelines.home import checkpoints_folder
-from pipelines.pipeline import WARNING_TAG, run_pipeline
+from pipelines.pipeline import run_pipeline
+from pipelines.records import WARNING_TAG
 from pipelines.registry.model_registry import PROMOTED_TAG
 from pipelines.spec_file import build_spec, flatten
 from pipelines.tracking import FAILURE_TAG

@@ -19,7 +19,8 @@ from pipelines.data.streams import load_streamed
 from pipelines.errors import DataError
 from pipelines.export.graph import build_predictor, predict
 from pipelines.models.network import build_network
-from pipelines.pipeline import MEMORY_TAG, run_pipeline
+from pipelines.pipeline import run_pipeline
+from pipelines.records import MEMORY_TAG
 from pipelines.registry.package import WEIGHTS_FILE
 from pipelines.spec.data import ParquetSource
 from pipelines.spec.training_spec import TrainingSpec

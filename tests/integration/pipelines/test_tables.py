@@ -17,7 +17,8 @@ from pipelines.data.dataset import Dataset
 from pipelines.data.loading import load_dataset
 from pipelines.export.graph import build_predictor, predict
 from pipelines.models.network import build_network
-from pipelines.pipeline import IMBALANCE_TAG, run_pipeline
+from pipelines.pipeline import run_pipeline
+from pipelines.records import IMBALANCE_TAG
 from pipelines.registry.package import WEIGHTS_FILE
 from pipelines.spec.training_spec import TrainingSpec
 from services.prediction.client import PredictionClient

@@ -11,7 +11,8 @@ from mlflow.artifacts import download_artifacts
 from safetensors.numpy import load_file
 
 from pipelines.data.loading import load_dataset
-from pipelines.pipeline import VARIANT_REASON_TAG, Outcome, run_pipeline
+from pipelines.pipeline import Outcome, run_pipeline
+from pipelines.records import VARIANT_REASON_TAG
 from pipelines.registry.manifest import Variant
 from pipelines.registry.model_registry import VARIANT_TAG
 from pipelines.registry.package import WEIGHTS_FILE
