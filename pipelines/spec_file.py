@@ -104,7 +104,8 @@ def _read(source: str) -> str:
         hint = get_close_matches(source, known, n=1)
         nearest = f"; did you mean the recipe {hint[0]!r}?" if hint else ""
         expected = f"a YAML file or one of the recipes {', '.join(known)}"
-        raise SpecError(Mismatch(source, expected, f"nothing readable{nearest}")) from error
+        came = "no such file" if isinstance(error, FileNotFoundError) else "nothing readable"
+        raise SpecError(Mismatch(source, expected, came + nearest)) from error
 
 
 def _apply(tree: dict[str, Any], override: str) -> None:

@@ -12,6 +12,11 @@ from pipelines.data.table import Table
 from pipelines.errors import DataError
 from pipelines.spec.data import TableSource
 
+_IMPUTE = "data.missing: impute"
+"""What a message of a missing value suggests."""
+
+_OTHER_SEPARATORS = ";\t|"
+
 
 def read_columns(source: TableSource, frame: pd.DataFrame) -> Table:
     """The target and the features that the spec names. Raises DataError, naming column and row.
@@ -45,6 +50,8 @@ def to_float32(numbers: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _feature_names(source: TableSource, frame: pd.DataFrame) -> tuple[str, ...]:
+    if len(frame.columns) == 1 and set(_OTHER_SEPARATORS) & set(only := str(frame.columns[0])):
+        raise DataError("data.path", "columns separated by commas", f"the single column {only!r}")
     if source.target not in frame.columns:
         raise DataError("data.target", f"one of the columns {listed(frame.columns)}", repr(source.target))
     names = source.features or tuple(str(column) for column in frame.columns if column != source.target)
@@ -76,15 +83,16 @@ def _gaps(column: "pd.Series[Any]") -> NDArray[np.bool_]:
     return column.isna().to_numpy(dtype=np.bool_)
 
 
-def _refuse_gaps(name: str, column: "pd.Series[Any]", gaps: NDArray[np.bool_]) -> None:
+def _refuse_gaps(name: str, column: "pd.Series[Any]", gaps: NDArray[np.bool_], remedy: str = "") -> None:
     rows = np.flatnonzero(gaps)
     if rows.size:
         place = f"a missing value (NaN) in {_place(column, rows[0])}"
-        raise DataError("data.path", f"a value in every row of column {name!r}", f"{place}{and_more(rows.size)}")
+        expected = f"a value in every row of column {name!r}{f', or {remedy}' if remedy else ''}"
+        raise DataError("data.path", expected, f"{place}{and_more(rows.size)}")
 
 
 def _numbers(name: str, column: "pd.Series[Any]", source: TableSource) -> NDArray[np.float32]:
-    return read_numbers(name, column, may_miss=source.missing != "refuse")
+    return read_numbers(name, column, may_miss=source.missing != "refuse", remedy=_IMPUTE)
 
 
 def check_column(name: str, column: "pd.Series[Any]") -> None:
@@ -98,11 +106,13 @@ def refuse_gaps(name: str, column: "pd.Series[Any]") -> None:
     _refuse_gaps(name, column, _gaps(column))
 
 
-def read_numbers(name: str, column: "pd.Series[Any]", *, may_miss: bool = False) -> NDArray[np.float32]:
-    """(N,), finite; NaN where a value is missing, if one may. Raises DataError."""
+def read_numbers(
+    name: str, column: "pd.Series[Any]", *, may_miss: bool = False, remedy: str = ""
+) -> NDArray[np.float32]:
+    """(N,), finite; NaN where a value is missing, if one may; `remedy` would allow it. Raises DataError."""
     gaps = _gaps(column)
     if not may_miss:
-        _refuse_gaps(name, column, gaps)
+        _refuse_gaps(name, column, gaps, remedy)
     if column.dtype.kind in "mM":
         raise DataError("data.features", f"finite numbers in column {name!r}", f"times ({column.dtype})")
     try:
@@ -133,7 +143,7 @@ def _texts(name: str, column: "pd.Series[Any]", source: TableSource) -> NDArray[
                 "data.categories", f"texts or whole numbers in column {name!r}", f"{value!r} in {_place(column, row)}"
             )
     if source.missing == "refuse":
-        _refuse_gaps(name, column, texts == "")
+        _refuse_gaps(name, column, texts == "", _IMPUTE)
     return texts
 
 

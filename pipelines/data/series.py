@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,8 @@ def read_series(source: SeriesSource) -> Series:
     _check_steps(source, times.sort_values())
     ordered = frame.iloc[np.argsort(times.to_numpy(), kind="stable")]
     may_miss = source.missing == "forward"
-    values = np.stack([read_numbers(name, ordered[name], may_miss=may_miss) for name in names], axis=1)
+    read = partial(read_numbers, may_miss=may_miss, remedy="data.missing: forward")
+    values = np.stack([read(name, ordered[name]) for name in names], axis=1)
     known = np.asarray(np.isfinite(values[:, : len(source.targets)]).all(axis=1), np.bool_)
     return Series(carried_forward(values, names) if may_miss else values, names, known)
 

@@ -3,6 +3,8 @@
 Every field has a default, so the empty spec trains an MLP on the handwritten digits. `pipelines.spec_file` reads specs.
 """
 
+import re
+from collections.abc import Mapping
 from typing import Self
 
 from pydantic import Field, model_validator
@@ -15,12 +17,23 @@ from pipelines.spec.registry import Registry
 from pipelines.spec.section import Section, mismatch
 from pipelines.spec.training import Compute, Training
 
+_WORDS = re.compile(r"[A-Za-z0-9_]+")
+
+
+def _subject(data: Mapping[str, object]) -> str:
+    """What data is about: the name of the set, or of the file or folder."""
+    if isinstance(path := data.get("path"), str):
+        named = [part.split(".")[0] for part in re.split(r"[/:]", path) if part and not set(part) & set("*?[{")]
+        return named[-1] if named else "data"
+    source = data.get("source", "sklearn")
+    return str(data.get("dataset", "digits") if source == "sklearn" else source)
+
 
 class TrainingSpec(Section):
     """From this come the training job, the registered signature and the served shapes."""
 
     name: str = Field(default="digits-mlp", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")
-    """Name of the registered model: letters, digits, - and _."""
+    """Name of the registered model: letters, digits, - and _. By default it tells data and family: wine-mlp."""
     seed: int = Field(default=0, ge=0, lt=2**32)
     """Seed of the split, the first weights and the order of the batches."""
     data: Data = SklearnSource()
@@ -41,6 +54,19 @@ class TrainingSpec(Section):
     """Workers, CPU cores, GPUs."""
     registry: Registry = Registry()
     """Promotion."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_after_its_data(cls, tree: object) -> object:
+        """So that nobody's own data becomes another version of the model that the default spec trains."""
+        if not isinstance(tree, Mapping) or "name" in tree:
+            return tree
+        data, model = tree.get("data"), tree.get("model")
+        if not isinstance(data, Mapping):
+            data = {}
+        family = model.get("family", "mlp") if isinstance(model, Mapping) else "mlp"
+        words = _WORDS.findall(f"{_subject(data)}-{family}")
+        return {**tree, "name": "-".join(words)[-100:].lstrip("-_") or "model"}
 
     @property
     def task(self) -> Task:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def find_rate(spec: "TrainingSpec", given: str) -> None:
-    """Print the suggestion for the spec that was `given`, and where its picture is."""
+    """Print the suggestion for the spec that was `given`, with its settings, and where its picture is."""
     console = Console()
     with console.status("loading torch"):
         from pipelines.learning_rate import search_learning_rate

@@ -1,5 +1,6 @@
 """`drivetrain train`: run the pipeline here, on a local Ray or the one at RAY_ADDRESS, or on a training service."""
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -49,7 +50,7 @@ def train(
     if find_lr:
         from services.cli.find_rate import find_rate
 
-        find_rate(parsed, spec)
+        find_rate(parsed, shlex.join([spec, *(part for each in overrides or [] for part in ("--set", each))]))
     elif remote:
         from services.cli.remote_train import train_remotely
 

@@ -93,9 +93,14 @@ FAULTS: dict[str, tuple[Callable[[], Tree], str]] = {
         csv("a,b,target\n" + GOOD + "1,many,x\n"),
         "data.features: expected finite numbers in column 'b', or its name in data.categories, came 'many' in row 21",
     ),
+    "semicolons": (
+        csv("a;b;target\n1;2;x\n"),
+        "data.path: expected columns separated by commas, came the single column 'a;b;target'",
+    ),
     "a missing value": (
         csv("a,b,target\n" + GOOD + ",2,x\n"),
-        "data.path: expected a value in every row of column 'a', came a missing value (NaN) in row 21",
+        "data.path: expected a value in every row of column 'a', or data.missing: impute, "
+        "came a missing value (NaN) in row 21",
     ),
     "one class": (
         csv("a,b,target\n" + GOOD.replace("y", "x")),

@@ -114,7 +114,7 @@ def test_what_is_no_yaml_mapping_is_refused(tmp_path: Path, text: str, expected:
 
 def test_what_cannot_be_read_is_refused_with_the_nearest_recipe(tmp_path: Path) -> None:
     known = f"a YAML file or one of the recipes {', '.join(RECIPES)}"
-    nearest = "nothing readable; did you mean the recipe 'digits-mlp'?"
+    nearest = "no such file; did you mean the recipe 'digits-mlp'?"
     assert refusal("digits-mpl") == f"digits-mpl: expected {known}, came {nearest}"
     assert refusal(str(tmp_path)) == f"{tmp_path}: expected {known}, came nothing readable"
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")

@@ -75,12 +75,14 @@ def test_each_value_has_one_text(values: Any, texts: list[str]) -> None:  # noqa
         (
             "code",
             ["a", "", None],
-            "data.path: expected a value in every row of column 'code', came a missing value (NaN) in row 2 and in 1",
+            "data.path: expected a value in every row of column 'code', or data.missing: impute, "
+            "came a missing value (NaN) in row 2 and in 1",
         ),
         (
             "n",
             [1.0, np.nan, 2.0],
-            "data.path: expected a value in every row of column 'n', came a missing value (NaN) in row 2",
+            "data.path: expected a value in every row of column 'n', or data.missing: impute, "
+            "came a missing value (NaN) in row 2",
         ),
         (
             "n",

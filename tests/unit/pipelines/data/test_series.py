@@ -146,7 +146,8 @@ def test_the_digest_follows_values_and_windows(tmp_path: Path) -> None:
         (
             weather().assign(wind=np.nan),
             {},
-            "data.path: expected a value in every row of column 'wind', came a missing value (NaN) in row 1 and in 59",
+            "data.path: expected a value in every row of column 'wind', or data.missing: forward, "
+            "came a missing value (NaN) in row 1 and in 59",
         ),
         (
             weather(),

@@ -145,7 +145,7 @@ GOOD_ROWS = "1,2,x\n3,4,y\n" * 5
         (
             "a,b,target\n" + GOOD_ROWS + "1,,x\n,,y\n",
             {"features": ["b"]},
-            "data.path: expected a value in every row of column 'b', "
+            "data.path: expected a value in every row of column 'b', or data.missing: impute, "
             "came a missing value (NaN) in row 11 and in 1 more",
         ),
         (
