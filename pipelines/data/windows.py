@@ -1,10 +1,8 @@
 """Windows of a series, levelled and without gaps: what the served graph does to them, done to those of training."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from pipelines.data.dataset import Rows
@@ -28,5 +26,6 @@ def carried_forward(values: NDArray[np.float32], names: tuple[str, ...]) -> NDAr
     for name, value in zip(names, values[0], strict=True):
         if np.isnan(value):
             raise DataError("data.missing", f"a value of column {name!r} in the first step, to carry forward", "none")
-    filled: NDArray[Any] = pd.DataFrame(values).ffill().to_numpy(np.float32)
-    return filled
+    steps = np.arange(len(values))[:, None]
+    last = np.maximum.accumulate(np.where(np.isnan(values), 0, steps), axis=0)
+    return np.take_along_axis(values, last, axis=0)

@@ -118,6 +118,16 @@ def test_serving_reaches_no_further_than_the_registry() -> None:
         assert not roots(path) & {"torch", "ray"}, name_of(path)
 
 
+def test_a_lone_worker_loads_what_it_needs_and_no_more() -> None:
+    code = "import sys, pipelines.training.worker\nprint(*sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120, cwd=ROOT
+    )
+    loaded = {name.split(".")[0] for name in result.stdout.split()}
+    assert "torch" in loaded
+    assert not loaded & {"ray", "pandas", "pyarrow", "sklearn", "mlflow", "onnx", "PIL"}
+
+
 @pytest.mark.parametrize("package", ["services.prediction", "services.rpc", "pipelines.registry"])
 def test_serving_loads_neither_torch_nor_ray(package: str) -> None:
     folder = ROOT / package.replace(".", "/")
