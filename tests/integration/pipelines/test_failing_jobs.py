@@ -70,7 +70,7 @@ def interrupt(report: EpochReport) -> None:
     [
         ({"source": "csv", "path": "none.csv"}, "data.path: expected an existing file, came 'none.csv'"),
         ({"source": "csv", "path": "some.csv", "target": "z"}, "data.target: expected one of the columns 'x', 'y'"),
-        ({"source": "csv", "path": "some.csv", "target": "y"}, "column 'x', or data.missing: impute, came a missing value"),
+        ({"source": "csv", "path": "some.csv", "target": "y"}, "'x', or data.missing: impute, came a missing value"),
     ],
 )
 def test_wrong_data_is_refused_before_there_is_a_run(
