@@ -61,10 +61,10 @@ class TrainingSpec(Section):
         """So that nobody's own data becomes another version of the model that the default spec trains."""
         if not isinstance(tree, Mapping) or "name" in tree:
             return tree
-        data, model = tree.get("data"), tree.get("model")
-        if not isinstance(data, Mapping):
-            data = {}
-        family = model.get("family", "mlp") if isinstance(model, Mapping) else "mlp"
+        data, model = (
+            dict(part) if isinstance(part, Mapping | Section) else {} for part in (tree.get("data"), tree.get("model"))
+        )
+        family = model.get("family", "mlp")
         words = _WORDS.findall(f"{_subject(data)}-{family}")
         return {**tree, "name": "-".join(words)[-100:].lstrip("-_") or "model"}
 

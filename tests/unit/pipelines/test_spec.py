@@ -9,6 +9,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from pipelines.spec.data import CsvSource
 from pipelines.spec.model import Block, Cnn
 from pipelines.spec.section import Section
 from pipelines.spec.training import EarlyStopping
@@ -145,3 +146,19 @@ def test_the_blocks_of_a_cnn_follow_from_its_channels() -> None:
     section = build_spec({"model": {"family": "cnn", "channels": [4, 8], "kernel_size": 5}}).model
     assert isinstance(section, Cnn)
     assert section.stack == (Block(channels=4, kernel_size=5), Block(channels=8, kernel_size=5))
+
+
+@pytest.mark.parametrize(
+    ("sections", "name"),
+    [
+        ({}, "digits-mlp"),
+        ({"data": {"source": "sklearn", "dataset": "iris"}}, "iris-mlp"),
+        ({"data": {"source": "csv", "path": "data/wine.csv"}}, "wine-mlp"),
+        ({"data": {"source": "csv", "path": "s3://bucket/Wei n/*.csv"}}, "Wei-n-mlp"),
+        ({"data": {"source": "images", "path": "plants/"}, "model": {"family": "cnn"}}, "plants-cnn"),
+        ({"data": CsvSource(source="csv", path="wine.csv")}, "wine-mlp"),
+        ({"data": {"source": "csv", "path": "wine.csv"}, "name": "mine"}, "mine"),
+    ],
+)
+def test_a_model_without_a_name_is_called_after_its_data(sections: dict[str, object], name: str) -> None:
+    assert TrainingSpec.model_validate(sections).name == name
