@@ -55,17 +55,24 @@ def set_mlflow_defaults() -> None:
 
 
 def mlflow_client() -> "MlflowClient":
-    """A client of the store at `tracking_uri()`; makes the embedded folder first. TrackingError for a wrong URI."""
+    """A client of the store at `tracking_uri()`; makes the embedded folder first. TrackingError for a wrong URI.
+
+    An interrupt ends a call to a server at once, and waits for the end of a call that writes a database from here.
+    """
     set_mlflow_defaults()
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", _MLFLOW_RETRIES)  # read at each request
     # Seconds of import that most commands need not pay.
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
+    from pipelines.embedded_client import EmbeddedClient
+
     uri = tracking_uri()
     if uri.startswith("sqlite:///"):
         Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     try:
-        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+        if uri.startswith("http"):
+            return MlflowClient(tracking_uri=uri, registry_uri=uri)
+        return EmbeddedClient(uri)
     except MlflowException as error:
         raise TrackingError(f"MLFLOW_TRACKING_URI: expected a URI that MLflow knows, came {uri!r}") from error

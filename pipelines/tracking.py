@@ -25,6 +25,7 @@ from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from pipelines.data.dataset import Dataset
 from pipelines.data.encoding import Category
+from pipelines.embedded_client import interrupts_wait
 from pipelines.errors import SupersededError, TrackingError
 from pipelines.home import artifact_location
 from pipelines.outages import outlast
@@ -190,8 +191,11 @@ def open_run(client: MlflowClient, experiment: str) -> Iterator[Run]:
     Raises TrackingError if MLflow does not answer when the run is opened or closed.
     """
     with TemporaryDirectory() as folder:
-        run = Run(client, _create(client, experiment), Path(folder), patience_s=_PATIENCE_S)
-        with _closed(run):
+
+        def opened() -> Run:
+            return Run(client, _create(client, experiment), Path(folder), patience_s=_PATIENCE_S)
+
+        with _closed(opened) as run:
             yield run
 
 
@@ -203,21 +207,24 @@ def adopt_run(client: MlflowClient, run_id: str, fence: Fence) -> Iterator[Run]:
     as it is. A run that has FINISHED is superseded too. TrackingError if MLflow refuses or stays away.
     """
     fence()
-    try:
-        found, steps = outlast(_PATIENCE_WITH_ADOPTED_S, lambda: _adopt(client, run_id))
-    except (MlflowException, OSError) as error:
-        raise TrackingError(f"MLflow at {client.tracking_uri} gave no run {run_id} to adopt: {error}") from error
     with TemporaryDirectory() as folder:
-        patience_s = _PATIENCE_WITH_ADOPTED_S
-        run = Run(client, found, Path(folder), patience_s=patience_s, known_steps=steps, fence=fence)
-        with _closed(run):
+
+        def adopted() -> Run:
+            found, steps = _adopt(client, run_id)
+            patience_s = _PATIENCE_WITH_ADOPTED_S
+            return Run(client, found, Path(folder), patience_s=patience_s, known_steps=steps, fence=fence)
+
+        with _closed(adopted) as run:
             yield run
 
 
 @contextmanager
-def _closed(run: Run) -> Iterator[None]:
+def _closed(opened: Callable[[], Run]) -> Iterator[Run]:
+    run: Run | None = None
     try:
-        yield
+        with interrupts_wait():  # from the moment that there is an open run, somebody has to know of it
+            run = opened()
+        yield run
     except SupersededError:
         raise
     except (KeyboardInterrupt, SystemExit):
@@ -229,8 +236,10 @@ def _closed(run: Run) -> Iterator[None]:
     run.close("FINISHED")
 
 
-def _close_after(run: Run, status: RunStatus, reason: str) -> None:
-    """Close a run without hiding what ended its job."""
+def _close_after(run: Run | None, status: RunStatus, reason: str) -> None:
+    """Close a run, if it was opened, without hiding what ended its job."""
+    if run is None:
+        return
     try:
         run.close(status, reason)
     except TrackingError as error:
@@ -260,6 +269,13 @@ def ensure_experiment(client: MlflowClient, name: str) -> str:
 
 
 def _adopt(client: MlflowClient, run_id: str) -> tuple[MlflowRun, set[int]]:
+    try:
+        return outlast(_PATIENCE_WITH_ADOPTED_S, lambda: _begin_again(client, run_id))
+    except (MlflowException, OSError) as error:
+        raise TrackingError(f"MLflow at {client.tracking_uri} gave no run {run_id} to adopt: {error}") from error
+
+
+def _begin_again(client: MlflowClient, run_id: str) -> tuple[MlflowRun, set[int]]:
     """Mark a run RUNNING; return it with the epochs that it has already.
 
     MLflow keeps the end time of an earlier attempt until the run ends anew.

@@ -26,7 +26,7 @@ from tests.integration.training.conftest import in_use
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 PATIENTLY_S = 240
-"""Starting a Ray takes seconds where a machine is idle, minutes where it is not."""
+"""Starting and leaving a Ray takes seconds where a machine is idle, minutes where it is not."""
 
 EPOCHS = 300
 LONG = small(data={"source": "synthetic", "rows": 3000, "features": 4, "classes": 3}, training={"epochs": EPOCHS})
@@ -93,8 +93,8 @@ def test_a_stopped_driver_ends_its_run_killed_and_keeps_the_checkpoint(home: Hom
     with driver(run_id, 1) as process:
         eventually(lambda: bool(checkpoints(run_id)), PATIENTLY_S)
         process.send_signal(signal.SIGTERM)
-        eventually(lambda: run_of(home, run_id).info.status == "KILLED", 15)
-        assert process.wait(60) == 0
+        eventually(lambda: run_of(home, run_id).info.status == "KILLED", 60)
+        assert process.wait(PATIENTLY_S) == 0
     assert run_of(home, run_id).data.tags[FAILURE_TAG] == "interrupted"
     assert checkpoints(run_id)
     assert home.registry.champions() == {}
@@ -105,7 +105,7 @@ def test_a_superseded_driver_leaves_the_run_as_it_is(home: Home) -> None:
     with driver(run_id, 1) as process:
         eventually(lambda: bool(epochs(journal(run_id))), PATIENTLY_S)
         write_fence(run_id, 2)
-        assert process.wait(60) == 0
+        assert process.wait(PATIENTLY_S) == 0
     run = run_of(home, run_id)
     assert (run.info.status, run.info.end_time) == ("RUNNING", None)
     assert FAILURE_TAG not in run.data.tags
