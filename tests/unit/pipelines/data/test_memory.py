@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.data.memory import Choice, choose_memory, estimate, machine_memory
+from pipelines.data.memory import Choice, choose_memory, machine_memory
+from pipelines.data.planning import plan_of
 from pipelines.spec.data import CsvSource, ParquetSource, SklearnSource
 
 MIB = 2**20
@@ -23,18 +24,18 @@ def numbers(rows: int, columns: int = 4) -> pd.DataFrame:
 def test_parquet_says_how_many_rows_it_has(tmp_path: Path) -> None:
     for name in ("a", "b"):
         numbers(500).to_parquet(tmp_path / f"{name}.parquet", row_group_size=64)
-    size = estimate(ParquetSource(source="parquet", path=str(tmp_path)))
-    assert (size.rows, size.columns, size.row_bytes, size.total_bytes) == (1000, 4, 16, 16_000)
+    size = plan_of(ParquetSource(source="parquet", path=str(tmp_path))).size
+    assert (size.rows, size.row_bytes, size.total_bytes) == (1000, 16, 16_000)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
 def test_csv_is_estimated_from_its_beginning(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.data.memory._SAMPLE_BYTES", MIB)
+    monkeypatch.setattr("pipelines.data.extents._SAMPLE_BYTES", MIB)
     text = numbers(60_000).to_csv(index=False).encode()
     content = gzip.compress(text, 1) if suffix.endswith("gz") else text
     for name in ("a", "b"):
         (tmp_path / f"{name}{suffix}").write_bytes(content)
-    size = estimate(CsvSource(source="csv", path=str(tmp_path)))
+    size = plan_of(CsvSource(source="csv", path=str(tmp_path))).size
     assert size.row_bytes == 16
     assert abs(size.rows - 120_000) < 0.15 * 120_000
 
@@ -42,7 +43,8 @@ def test_csv_is_estimated_from_its_beginning(suffix: str, tmp_path: Path, monkey
 def test_categories_take_more_than_numbers(tmp_path: Path) -> None:
     numbers(10).to_csv(tmp_path / "rows.csv", index=False)
     source = CsvSource(source="csv", path=str(tmp_path / "rows.csv"), categories=("x0",))
-    assert (estimate(source).rows, estimate(source).row_bytes) == (10, 3 * 4 + 64)
+    size = plan_of(source).size
+    assert (size.rows, size.row_bytes) == (10, 3 * 4 + 64)
 
 
 def choice(folder: Path, memory: str, memory_bytes: int) -> Choice:
