@@ -27,7 +27,7 @@ _THREADS = 4
 
 @dataclass(frozen=True)
 class PicturePlan:
-    """A `Plan` for pictures in folders; each one's place among all is its row."""
+    """A `Plan` for pictures in folders, each a file of one row."""
 
     source: ImagesSource
     album: Album
@@ -64,7 +64,8 @@ class PicturePlan:
         with self.album.opened() as read, ThreadPoolExecutor(_THREADS) as threads:
             for paths in _runs(piece.paths, most):
                 pixels = list(threads.map(partial(pixels_of, self.source, self.album, read), paths))
-                yield row_ids(0, first, len(paths)), picture_table(self.album, paths, pixels, self.shape[1:])
+                ids = np.concatenate([row_ids(file, 0, 1) for file in range(first, first + len(paths))])
+                yield ids, picture_table(self.album, paths, pixels, self.shape[1:])
                 first += len(paths)
 
     def words(self, _training: Table) -> Words:

@@ -123,8 +123,12 @@ def _size(source: TextSource, frames: Frames) -> Size:
 
 
 def _first_rows(frames: Frames) -> pd.DataFrame:
-    with closing(frames.blocks(frames.pieces(1)[0], _SAMPLE_ROWS)) as blocks:
-        return next(blocks, pd.DataFrame(columns=list(frames.names)))
+    nothing = pd.DataFrame(columns=list(frames.names))
+    pieces = frames.pieces(1)
+    if not pieces:
+        return nothing
+    with closing(frames.blocks(pieces[0], _SAMPLE_ROWS)) as blocks:
+        return next(blocks, nothing)
 
 
 def _is_number(text: str) -> bool:

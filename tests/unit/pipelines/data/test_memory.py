@@ -9,7 +9,9 @@ import pytest
 
 from pipelines.data.memory import Choice, choose_memory, machine_memory
 from pipelines.data.planning import plan_of
-from pipelines.spec.data import CsvSource, ParquetSource, SklearnSource
+from pipelines.spec.data import CsvSource, ImagesSource, ParquetSource, SklearnSource, TextSource
+from tests.unit.pipelines.data.albums import write_album
+from tests.unit.pipelines.data.test_texts import data, letters
 
 MIB = 2**20
 
@@ -58,6 +60,21 @@ def test_auto_streams_what_is_more_than_a_tenth_of_memory(tmp_path: Path) -> Non
     assert not fits.streamed
     assert fits.reason.startswith("data stays in memory: at most a tenth of 0.00 GiB, as 1,024 rows of 16 bytes are")
     assert choice(tmp_path, "auto", 10 * 16 * 1024 - 10).streamed
+
+
+def test_pictures_count_as_the_floats_that_they_become(tmp_path: Path) -> None:
+    source = ImagesSource(source="images", path=str(write_album(tmp_path / "album")), size=(8, 6))
+    total = 36 * 3 * 8 * 6 * 4
+    assert not choose_memory(source, 10 * total).streamed
+    assert choose_memory(source, 10 * total - 10).streamed
+
+
+def test_texts_count_with_their_tokens(tmp_path: Path) -> None:
+    letters(2000).to_parquet(tmp_path / "rows.parquet")
+    source = TextSource.model_validate(data(tmp_path / "rows.parquet"))
+    total = 2000 * plan_of(source).size.row_bytes
+    assert not choose_memory(source, 10 * total).streamed
+    assert choose_memory(source, 10 * total - 10).streamed
 
 
 def test_the_setting_decides_alone(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pipelines.data.albums import Album
+from pipelines.data.draws import row_ids
 from pipelines.data.loading import load_dataset
 from pipelines.data.picture_plan import PicturePlan
 from pipelines.data.pictures import read_pictures
@@ -52,7 +53,7 @@ def test_runs_are_the_rows_of_the_whole(archived: bool, color: str, tmp_path: Pa
     expected = read_pictures(source)
     np.testing.assert_array_equal(table.features, expected.features)
     assert table.target.tolist() == expected.target.tolist()
-    assert (ids, table.are_pictures) == (list(range(36)), True)
+    assert (ids, table.are_pictures) == ([int(row_ids(file, 0, 1)[0]) for file in range(36)], True)
     assert max(sizes) == (4 if color == "rgb" else 10)
 
 
@@ -119,3 +120,11 @@ def test_an_archive_is_not_read_as_a_whole(tmp_path: Path) -> None:
         assert read("leaf/04.png").startswith(b"\x89PNG")
         with pytest.raises((BadZipFile, zlib.error)):
             read("leaf/05.jpg")
+
+
+def test_an_archive_that_is_gone_is_told_of(tmp_path: Path) -> None:
+    archive = Path(shutil.make_archive(str(tmp_path / "album"), "zip", write_album(tmp_path / "album")))
+    album = Album.of(str(archive))
+    archive.unlink()
+    with pytest.raises(DataError, match="or a zip archive, with a folder for each class"), album.opened():
+        pass

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipelines.data.files import find_files, read_any_table
@@ -132,3 +134,13 @@ def test_of_several_files_the_one_is_named(tmp_path: Path) -> None:
     written(letters().assign(letter=lambda each: each["letter"].where(each.index != 34)), tmp_path / "b.csv")
     with pytest.raises(DataError, match=r"a missing value \(NaN\) in row 35 of b\.csv"):
         list(blocks(source_of(tmp_path)))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_nothing_has_a_size_too(suffix: str, tmp_path: Path) -> None:
+    path = written(letters()[:0], tmp_path / f"rows{suffix}")
+    assert TextPlan.of(source_of(path)).size.total_bytes == 0
+    pq.write_table(
+        pa.table({"letter": pa.array([], pa.string()), "mood": pa.array([], pa.string())}), tmp_path / "none"
+    )
+    assert TextPlan.of(source_of(tmp_path / "none")).size.total_bytes == 0
