@@ -1,100 +1,66 @@
 """The rows of CSV and Parquet files block by block, so that no more than a block of them is in memory."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from pipelines.data.columns import read_columns
-from pipelines.data.draws import RowIds, row_ids, uniform
-from pipelines.data.files import (
-    CSV_SUFFIXES,
-    PARQUET_SUFFIXES,
-    Files,
-    csv_blocks,
-    find_files,
-    listed,
-    parquet_blocks,
-    read_header,
-    read_schema,
-    row_groups,
-)
-from pipelines.data.memory import Size, estimate
+from pipelines.data.draws import RowIds, row_ids
+from pipelines.data.files import Files, csv_blocks, listed, parquet_blocks, read_header, read_schema, row_groups
+from pipelines.data.plans import PIECE_BYTES, Piece
 from pipelines.data.table import Table
 from pipelines.errors import DataError
-from pipelines.spec.data import CsvSource, ParquetSource, Streamable
-
-BLOCK_BYTES = 4 * 2**20
-_PIECE_BYTES = 32 * 2**20
-"""Of a Parquet file, what one task reads: row groups as long as they are not more, or one that is."""
-
-TRAIN, VALIDATION, TEST = range(3)
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Consecutive rows of one file: of CSV all of them."""
+class Frames:
+    """Files of one kind, all with the same columns."""
 
-    file: int
-    first: int
-    groups: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How the files of a source are read, and which row belongs to which part."""
-
-    source: Streamable
-    seed: int
     found: Files
+    is_parquet: bool
     names: tuple[str, ...]
     """Columns, in the order of the first file."""
-    size: Size
-    block_rows: int
+    as_written: tuple[str, ...] = ()
+    """Columns of CSV in which nothing is missing, and no text is a number."""
+    types: Mapping[str, type] = field(default_factory=dict)
+    """Of columns of CSV whose values do not tell it."""
 
     @classmethod
-    def of(cls, source: Streamable, seed: int, block_bytes: int = BLOCK_BYTES) -> "Plan":
-        """Find the files and look at their headers. Raises DataError."""
-        is_csv = isinstance(source, CsvSource)
-        found = find_files(source.path, CSV_SUFFIXES if is_csv else PARQUET_SUFFIXES)
-        size = estimate(source)
-        names = read_header(found) if is_csv else read_schema(found)
-        return cls(source, seed, found, tuple(names), size, max(1, block_bytes // size.row_bytes))
+    def of(cls, found: Files, *, is_parquet: bool) -> Self:
+        """Look at the header of the first file. Raises DataError."""
+        return cls(found, is_parquet, tuple(read_schema(found) if is_parquet else read_header(found)))
 
-    def pieces(self) -> list[Piece]:
+    def pieces(self, row_bytes: int) -> list[Piece]:
         """All rows, in their order. Raises DataError."""
-        if not isinstance(self.source, ParquetSource):
+        if not self.is_parquet:
             return [Piece(file, 0) for file in range(len(self.found.paths))]
-        most = max(1, _PIECE_BYTES // self.size.row_bytes)
+        most = max(1, PIECE_BYTES // row_bytes)
         return [
             piece for file, rows in enumerate(row_groups(self.found)) for piece in _pieces_of_file(file, rows, most)
         ]
 
-    def read(self, piece: Piece) -> Iterator[tuple[RowIds, Table]]:
-        """Blocks of rows (N,), checked as resident ones are. Raises DataError, which counts rows within their file."""
+    def read(
+        self, piece: Piece, block_rows: int, take: Callable[[pd.DataFrame], Table]
+    ) -> Iterator[tuple[RowIds, Table]]:
+        """What `take` makes of each block (N,), whose index counts on within its file; its DataErrors name the file."""
         first = piece.first
         try:
-            for frame in self._frames(piece):
+            for frame in self.blocks(piece, block_rows):
                 if len(frame):
                     block = frame.set_axis(pd.RangeIndex(first, first + len(frame)))
                     ids = row_ids(piece.file, first, len(frame))
-                    yield ids, replace(read_columns(self.source, self._in_order(block, piece)), first_row=first)
+                    yield ids, replace(take(self._in_order(block, piece)), first_row=first)
                     first += len(frame)
         except DataError as error:
             raise DataError(error.field, error.expected, f"{error.came}{self._of_which(piece)}") from error
 
-    def parts(self, rows: RowIds) -> NDArray[np.int64]:
-        """(N,): TRAIN, VALIDATION or TEST, drawn for each row by itself."""
-        shares = self.source.split
-        return np.digitize(uniform(self.seed, "part", rows), [shares.train, shares.train + shares.validation])
-
-    def _frames(self, piece: Piece) -> Iterator[pd.DataFrame]:
-        if isinstance(self.source, CsvSource):
-            return csv_blocks(self.found, self.found.paths[piece.file], self.source.categories, self.block_rows)
-        return parquet_blocks(self.found, piece.file, list(piece.groups), self.block_rows)
+    def blocks(self, piece: Piece, rows: int) -> Generator[pd.DataFrame, None, None]:
+        """So many rows at a time, as they are in the file. Raises DataError."""
+        if self.is_parquet:
+            return parquet_blocks(self.found, piece.file, list(piece.groups), rows)
+        return csv_blocks(self.found, self.found.paths[piece.file], self.as_written, rows, self.types)
 
     def _in_order(self, frame: pd.DataFrame, piece: Piece) -> pd.DataFrame:
         if set(frame.columns) != set(self.names):

@@ -14,7 +14,7 @@ from pipelines.registry.texts import num_tokens
 from pipelines.spec.objective import Task
 
 if TYPE_CHECKING:
-    from pipelines.data.blocks import Plan  # not for workers: reading takes libraries that training does not
+    from pipelines.data.plans import Plan  # not for workers: reading takes libraries that training does not
 
 INPUT = "features"
 """What a model's input is called where it is not a column."""

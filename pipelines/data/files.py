@@ -1,6 +1,6 @@
 """From an address in a spec to files: local ones, uploaded content, or whatever fsspec opens; to arrays and tables."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files as package_files
@@ -92,14 +92,19 @@ def read_header(found: Files) -> list[str]:
     return _translated("csv", found.paths[0], found, read)
 
 
-def csv_blocks(found: Files, path: str, texts: Iterable[str], rows: int) -> Iterator[pd.DataFrame]:
-    """The rows of one file as `read_csv` gives them, so many at a time; the index counts on. Raises DataError."""
-    as_written = frozenset(texts)
+def csv_blocks(
+    found: Files, path: str, texts: Iterable[str], rows: int, types: Mapping[str, type] | None = None
+) -> Generator[pd.DataFrame, None, None]:
+    """The rows of one file as `read_csv` gives them, so many at a time; the index counts on. Raises DataError.
+
+    `types` of columns keep a block whose texts look like numbers from being taken for numbers.
+    """
+    as_written, known = frozenset(texts), dict(types or {})
     with (
         found.system.open(path, "rb", compression="infer") as file,
         found.system.open(path, "rb", compression="infer") as again,
     ):
-        blocks = _translated("csv", path, found, lambda: pd.read_csv(file, chunksize=rows))
+        blocks = _translated("csv", path, found, lambda: pd.read_csv(file, chunksize=rows, dtype=known))
         others: Iterator[pd.DataFrame] = iter(())
         if as_written:
             columns = as_written.__contains__
@@ -148,7 +153,7 @@ def read_schema(found: Files) -> list[str]:
     return list(map(str, frame.columns))
 
 
-def parquet_blocks(found: Files, file: int, groups: list[int], rows: int) -> Iterator[pd.DataFrame]:
+def parquet_blocks(found: Files, file: int, groups: list[int], rows: int) -> Generator[pd.DataFrame, None, None]:
     """Row groups of one file as `read_parquet` gives them, so many rows at a time. Raises DataError.
 
     A row group may have a million rows: it is read in pieces, not as a whole, which pyarrow's dataset would.
@@ -176,10 +181,14 @@ def _parquet(found: Files) -> pyarrow.dataset.Dataset:
 
 
 def read_any_table(found: Files) -> pd.DataFrame:
-    """The rows of all files, Parquet or CSV, which their first bytes tell. Raises DataError."""
+    """The rows of all files, Parquet or CSV. Raises DataError."""
+    return read_parquet(found) if are_parquet(found) else read_csv(found, ())
+
+
+def are_parquet(found: Files) -> bool:
+    """Whether files are Parquet, and not CSV: the first bytes of the first tell."""
     with found.system.open(found.paths[0], "rb") as file:
-        is_parquet = file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC
-    return read_parquet(found) if is_parquet else read_csv(found, ())
+        return bool(file.read(len(_PARQUET_MAGIC)) == _PARQUET_MAGIC)
 
 
 def listed(names: Iterable[object], limit: int = 12) -> str:

@@ -104,14 +104,14 @@ def shaped(features: NDArray[np.float32], shape: tuple[int, ...] | None) -> NDAr
 
 def _digest(table: Table, targets: Targets) -> str:
     digest = hashlib.sha256()
-    for part in parts_of(table, targets.values):
+    for part in digested(table, targets.values):
         digest.update(f"{part.dtype.str}{part.shape}".encode())
         digest.update(np.ascontiguousarray(part).data)
     digest.update("\0".join((*table.feature_names, table.target_name, *targets.labels)).encode())
     return digest.hexdigest()[:16]
 
 
-def parts_of(table: Table, targets: NDArray[Any]) -> Iterator[NDArray[np.generic]]:
+def digested(table: Table, targets: NDArray[Any]) -> Iterator[NDArray[np.generic]]:
     """What a digest is of."""
     yield table.features
     if table.lengths is not None:

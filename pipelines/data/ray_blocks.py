@@ -11,7 +11,7 @@ from ray.data import DataContext, ExecutionResources
 from ray.data.exceptions import SystemException
 from ray.exceptions import RayError
 
-from pipelines.data.blocks import BLOCK_BYTES, Piece
+from pipelines.data.plans import BLOCK_BYTES, Piece
 from pipelines.errors import DataError, ResourceError
 
 Result = TypeVar("Result")

@@ -9,16 +9,18 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.blocks import TRAIN, Piece, Plan
 from pipelines.data.dataset import Dataset, Stream
 from pipelines.data.draws import uniform
-from pipelines.data.loading import assemble, fit_encoding, parts_of
+from pipelines.data.loading import digested
+from pipelines.data.planning import plan_of
+from pipelines.data.plans import TRAIN, Piece, Plan, Sample, parts_of
 from pipelines.data.ray_blocks import results_of
 from pipelines.data.splits import SplitIndices
 from pipelines.data.table import Table, joined
 from pipelines.data.targets import Targets, check_classes, distinct_classes, encode_target
+from pipelines.data.words import WordCounter, Words
 from pipelines.errors import DataError
-from pipelines.spec.data import Streamable
+from pipelines.spec.data import Split, Streamable
 from pipelines.spec.training_spec import TrainingSpec
 
 SAMPLE_BYTES = 32 * 2**20
@@ -51,6 +53,8 @@ class Summary:
     num_train: int
     classes: Counts
     train_classes: Counts
+    words: Words
+    """Of training rows."""
     kept: dict[int, Kept]
 
 
@@ -62,12 +66,14 @@ class _Totals:
     num_train: int = 0
     classes: Counts = field(default_factory=Counter)
     train_classes: Counts = field(default_factory=Counter)
+    words: WordCounter = field(default_factory=WordCounter)
     kept: dict[int, list[Kept]] = field(default_factory=lambda: {part: [] for part in range(3)})
 
     def add(self, block: Summary) -> None:
         self.num_train += block.num_train
         self.classes.update(block.classes)
         self.train_classes.update(block.train_classes)
+        self.words.add(block.words)
         for part, kept in block.kept.items():
             self.kept[part].append(kept)
             if sum(len(each.draws) for each in self.kept[part]) > 2 * self.limits[part]:
@@ -81,23 +87,24 @@ class _Totals:
 
 def scan(spec: TrainingSpec, source: Streamable, sample_bytes: int = SAMPLE_BYTES) -> Dataset:
     """Read all rows once, with Ray Data; the dataset's parts are samples. Raises DataError, naming column and row."""
-    plan = Plan.of(source, spec.seed)
+    plan = plan_of(source)
     most = max(100, sample_bytes // plan.size.row_bytes)
-    work = partial(_summaries, plan=plan, spec=spec, limits=_thresholds(plan, most))
+    limits = _thresholds(plan.size.rows, source.split, most)
     totals = _Totals(dict.fromkeys(range(3), most))
     digest = hashlib.sha256()
-    for block in results_of(plan.pieces(), work):
+    for block in results_of(plan.pieces(), partial(_summaries, plan=plan.bare(), spec=spec, limits=limits)):
         totals.add(block)
         digest.update(block.digest)
-    classes = _classes(totals, source)
+    classes = _classes(totals, plan.target_name)
     kept = [_kept(totals, part) for part in range(3)]
-    kept = _fewer(kept, source, sample_bytes)
+    most = max(100, sample_bytes // plan.row_bytes(kept[TRAIN].table, totals.words.words))
+    kept = [each.lowest(most) for each in kept]
     sizes = [len(each.draws) for each in kept]
     table = joined([each.table for each in kept])
     split = SplitIndices(*np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1]))
-    dataset = assemble(spec, table, targets_of(table, spec, classes), split)
+    dataset = plan.dataset(spec, Sample(table, targets_of(table, spec, classes), split, totals.words.words))
     counts = tuple(totals.train_classes[value] for value in classes)
-    digest.update("\0".join((*plan.names, source.target, *dataset.labels)).encode())
+    digest.update("\0".join((*plan.names, plan.target_name, *dataset.labels)).encode())
     stream = Stream(plan, totals.num_train, counts, classes)
     return replace(dataset, digest=digest.hexdigest()[:16], stream=stream)
 
@@ -120,10 +127,9 @@ def _value(value: object, classes: dict[object, int]) -> object:
     return found
 
 
-def _thresholds(plan: Plan, most: int) -> dict[int, float]:
+def _thresholds(num_rows: int, shares: Split, most: int) -> dict[int, float]:
     """Up to what draw a row of each part can be among the sample."""
-    shares = plan.source.split
-    expected = [plan.size.rows * share for share in (shares.train, shares.validation, shares.test)]
+    expected = [num_rows * share for share in (shares.train, shares.validation, shares.test)]
     wanted = _MARGIN * most + 5 * most**0.5
     return {part: min(1.0, wanted / max(1.0, rows)) for part, rows in enumerate(expected)}
 
@@ -131,11 +137,13 @@ def _thresholds(plan: Plan, most: int) -> dict[int, float]:
 def _summaries(piece: Piece, plan: Plan, spec: TrainingSpec, limits: dict[int, float]) -> Iterator[Summary]:
     """In a task of Ray Data."""
     for ids, table in plan.read(piece):
-        parts, draws = plan.parts(ids), uniform(plan.seed, "sample", ids)
-        classes, train_classes = _counted(table, spec, parts == TRAIN)
+        parts, draws = parts_of(ids, spec.data.split, spec.seed), uniform(spec.seed, "sample", ids)
+        training = parts == TRAIN
+        classes, train_classes = _counted(table, spec, training)
         chosen = {part: np.flatnonzero((parts == part) & (draws < limit)) for part, limit in limits.items()}
         kept = {part: Kept(draws[rows], table.take(rows)) for part, rows in chosen.items() if len(rows)}
-        yield Summary(_digest(table), int((parts == TRAIN).sum()), classes, train_classes, kept)
+        words = plan.words(table.take(training))
+        yield Summary(_digest(table), int(training.sum()), classes, train_classes, words, kept)
 
 
 def _counted(table: Table, spec: TrainingSpec, training: NDArray[np.bool_]) -> tuple[Counts, Counts]:
@@ -155,20 +163,20 @@ def _digest(table: Table) -> bytes:
     target = table.target
     if target.dtype.kind == "O":
         target = np.frombuffer("\0".join(map(str, target)).encode(), np.uint8)
-    for part in parts_of(table, target):
+    for part in digested(table, target):
         digest.update(f"{part.dtype.str}{part.shape}".encode())
         digest.update(np.ascontiguousarray(part).data)
     return digest.digest()
 
 
-def _classes(totals: _Totals, source: Streamable) -> dict[object, int]:
+def _classes(totals: _Totals, target_name: str) -> dict[object, int]:
     """Indices of the classes, in the order that resident rows would give them. Raises DataError."""
     if not totals.classes:
         return {}
     if any(isinstance(value, str) for value in totals.classes):
         totals.classes, totals.train_classes = _as_texts(totals.classes), _as_texts(totals.train_classes)
     values = sorted(totals.classes, key=lambda value: (str(value) if isinstance(value, str) else "", value))
-    check_classes(values, [totals.classes[value] for value in values], source.target)
+    check_classes(values, [totals.classes[value] for value in values], target_name)
     for value in values:
         if not totals.train_classes[value]:
             came = (
@@ -191,11 +199,3 @@ def _kept(totals: _Totals, part: int) -> Kept:
         expected = "rows enough for every part, as each row draws its part by itself when data streams"
         raise DataError(f"data.split.{name}", expected, "none for this part (data.memory: resident divides exactly)")
     return totals.sample(part)
-
-
-def _fewer(kept: list[Kept], source: Streamable, sample_bytes: int) -> list[Kept]:
-    """So few that features fit `sample_bytes`: a category may become a thousand of them."""
-    train = kept[TRAIN].table
-    encoding = fit_encoding(source, train, np.arange(len(train.target)))
-    row_bytes = 4 * len(encoding.measured) if encoding.columns else 4 * train.features.shape[1]
-    return [each.lowest(max(100, sample_bytes // row_bytes)) for each in kept]

@@ -29,9 +29,9 @@ Arrays = tuple[NDArray[np.generic], NDArray[np.generic]]
 
 @dataclass(frozen=True)
 class Block:
-    """Scaled rows in the order of their shards, `counts` of each shard."""
+    """Rows in the order of their shards, `counts` of each shard."""
 
-    features: NDArray[np.float32]
+    features: NDArray[np.generic]
     targets: NDArray[np.generic]
     counts: tuple[int, ...]
 
@@ -49,6 +49,8 @@ class Shards:
     target_type: str
     """In numpy's notation."""
     sha256: tuple[str, ...]
+    features_type: str = "<f4"
+    """In numpy's notation: floats are scaled, whole numbers are pixels as they are, or token indices."""
 
     def __len__(self) -> int:
         return sum(self.sizes)
@@ -72,8 +74,9 @@ def find_shards(folder: Path, key: str) -> Shards | None:
         row_shape=tuple(known["row_shape"]),
         target_type=known["target_type"],
         sha256=tuple(known["sha256"]),
+        features_type=known.get("features_type", "<f4"),
     )
-    row_bytes = _row_bytes(shards.row_shape, shards.target_type)
+    row_bytes = _row_bytes(shards.row_shape, shards.target_type, shards.features_type)
     files = [folder / _name(number) for number in range(len(shards.sizes))]
     whole = all(
         file.is_file() and file.stat().st_size == size * row_bytes
@@ -82,10 +85,13 @@ def find_shards(folder: Path, key: str) -> Shards | None:
     return shards if whole and shards.key == key else None
 
 
-def check_disk(folder: Path, num_rows: int, row_shape: tuple[int, ...], target_type: str) -> None:
+def check_disk(
+    folder: Path, num_rows: int, row_shape: tuple[int, ...], target_type: str, features_type: str = "<f4"
+) -> None:
     """Raise ResourceError if the disk has too little room for so many rows."""
     folder.mkdir(parents=True, exist_ok=True)
-    wanted, free = num_rows * _row_bytes(row_shape, target_type) + _SPARE_BYTES, disk_usage(folder).free
+    row_bytes = _row_bytes(row_shape, target_type, features_type)
+    wanted, free = num_rows * row_bytes + _SPARE_BYTES, disk_usage(folder).free
     if wanted > free:
         raise ResourceError(
             f"data.memory: the training rows stream from {folder}, where they need {wanted / 2**30:.1f} GiB and "
@@ -94,7 +100,13 @@ def check_disk(folder: Path, num_rows: int, row_shape: tuple[int, ...], target_t
 
 
 def write_shards(
-    folder: Path, key: str, count: int, row_shape: tuple[int, ...], target_type: str, blocks: Iterable[Block]
+    folder: Path,
+    key: str,
+    count: int,
+    row_shape: tuple[int, ...],
+    target_type: str,
+    blocks: Iterable[Block],
+    features_type: str = "<f4",
 ) -> Shards:
     """Append every block's rows to their shards, and name the set `folder` when it is complete."""
     begun = folder.with_name(f"{folder.name}-{os.getpid()}.part")
@@ -120,6 +132,7 @@ def write_shards(
         row_shape=row_shape,
         target_type=target_type,
         sha256=tuple(each.hexdigest() for each in hashes),
+        features_type=features_type,
     )
     _sync(begun, count)
     (begun / _INDEX).write_text(json.dumps(asdict(shards)))
@@ -139,7 +152,7 @@ class ShardReader:
 
     def take(self, rows: NDArray[np.int64]) -> Arrays:
         """Features and targets of these rows, in their order. TrainingError if a shard is gone or altered."""
-        features = np.empty((len(rows), *self._shards.row_shape), np.float32)
+        features = np.empty((len(rows), *self._shards.row_shape), np.dtype(self._shards.features_type))
         targets = np.empty(len(rows), np.dtype(self._shards.target_type))
         of_shard = np.searchsorted(self._starts, rows, side="right") - 1
         numbers, first = np.unique(of_shard, return_index=True)
@@ -162,7 +175,7 @@ class ShardReader:
 
     def _read(self, number: int) -> Arrays:
         path = Path(self._shards.folder) / _name(number)
-        row = _row_type(self._shards.row_shape, self._shards.target_type)
+        row = _row_type(self._shards.row_shape, self._shards.target_type, self._shards.features_type)
         rows = np.empty(self._shards.sizes[number], row)
         try:
             with path.open("rb", buffering=0) as file:
@@ -181,17 +194,17 @@ class ShardReader:
         return True
 
 
-def _row_type(row_shape: tuple[int, ...], target_type: str) -> np.dtype[np.void]:
+def _row_type(row_shape: tuple[int, ...], target_type: str, features_type: str) -> np.dtype[np.void]:
     """A row is its features and then its target, so that a shard is one file that grows at its end."""
-    return np.dtype([("features", "<f4", row_shape), ("target", target_type)])
+    return np.dtype([("features", features_type, row_shape), ("target", target_type)])
 
 
-def _row_bytes(row_shape: tuple[int, ...], target_type: str) -> int:
-    return _row_type(row_shape, target_type).itemsize
+def _row_bytes(row_shape: tuple[int, ...], target_type: str, features_type: str) -> int:
+    return _row_type(row_shape, target_type, features_type).itemsize
 
 
-def _interleaved(features: NDArray[np.float32], targets: NDArray[np.generic]) -> bytes:
-    rows = np.empty(len(targets), _row_type(features.shape[1:], targets.dtype.str))
+def _interleaved(features: NDArray[np.generic], targets: NDArray[np.generic]) -> bytes:
+    rows = np.empty(len(targets), _row_type(features.shape[1:], targets.dtype.str, features.dtype.str))
     rows["features"], rows["target"] = features, targets
     return rows.tobytes()
 

@@ -1,4 +1,4 @@
-"""Training rows from their files to shards, encoded and scaled, each to one drawn at random: an external shuffle."""
+"""Training rows from their files to shards, encoded, each to one drawn at random: an external shuffle."""
 
 import hashlib
 import time
@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.data.blocks import TRAIN, Piece
 from pipelines.data.dataset import Dataset, Stream
 from pipelines.data.draws import uniform
-from pipelines.data.loading import shaped
+from pipelines.data.plans import TRAIN, Piece, parts_of
 from pipelines.data.ray_blocks import results_of
 from pipelines.data.scan import targets_of
 from pipelines.data.shards import SHARD_BYTES, Block, Shards, check_disk, find_shards, num_shards, write_shards
@@ -35,31 +34,32 @@ def shuffle_to_shards(
     Raises ResourceError where the disk is too small, and DataError if the files have changed.
     """
     target_type = "<i8" if dataset.labels else "<f4"
+    features_type = stream.plan.stored_type(dataset)
     none = dataset.train.none()
     bare = replace(dataset, train=none, validation=none, test=none, stream=None)
-    count = num_shards(stream.num_rows * 4 * int(np.prod(dataset.row_shape)), shard_bytes)
-    work = partial(_encoded, spec=spec, dataset=bare, stream=stream, count=count)
+    row_bytes = int(np.prod(dataset.row_shape)) * np.dtype(features_type).itemsize
+    count = num_shards(stream.num_rows * row_bytes, shard_bytes)
+    tasks = replace(stream, plan=stream.plan.bare())
+    work = partial(_encoded, spec=spec, dataset=bare, stream=tasks, count=count)
     key = _key(spec, dataset, count)
     if found := find_shards(folder, key):
         return found
-    check_disk(folder.parent, stream.num_rows, dataset.row_shape, target_type)
+    check_disk(folder.parent, stream.num_rows, dataset.row_shape, target_type, features_type)
     blocks = _told(results_of(stream.plan.pieces(), work), stream.num_rows, tell)
-    return write_shards(folder, key, count, dataset.row_shape, target_type, blocks)
+    return write_shards(folder, key, count, dataset.row_shape, target_type, blocks, features_type)
 
 
 def _encoded(piece: Piece, spec: TrainingSpec, dataset: Dataset, stream: Stream, count: int) -> Iterator[Block]:
     """In a task of Ray Data."""
+    encode = stream.plan.encoder(dataset)
     for ids, table in stream.plan.read(piece):
-        chosen = stream.plan.parts(ids) == TRAIN
+        chosen = parts_of(ids, spec.data.split, spec.seed) == TRAIN
         rows, places = table.take(chosen), (uniform(spec.seed, "shard", ids[chosen]) * count).astype(np.int64)
         targets = targets_of(rows, spec, dict(stream.classes)).values
         if not dataset.labels:
             targets = dataset.target.apply(targets).astype(np.float32)
-        encoding = dataset.encoding
-        features = encoding.apply(rows.columns) if encoding.columns else shaped(rows.features, spec.data.shape)
         order = np.argsort(places, kind="stable")
-        scaled = dataset.features.apply(features[order])
-        yield Block(scaled, targets[order], tuple(np.bincount(places, minlength=count).tolist()))
+        yield Block(encode(rows)[order], targets[order], tuple(np.bincount(places, minlength=count).tolist()))
 
 
 def _told(blocks: Iterator[Block], num_rows: int, tell: Callable[[str], None]) -> Iterator[Block]:
@@ -76,6 +76,6 @@ def _told(blocks: Iterator[Block], num_rows: int, tell: Callable[[str], None]) -
 
 
 def _key(spec: TrainingSpec, dataset: Dataset, count: int) -> str:
-    made_with = (dataset.digest, spec.seed, spec.data, dataset.encoding, count)
+    made_with = (dataset.digest, spec.seed, spec.data, dataset.encoding, dataset.text, dataset.row_shape, count)
     scales = [each.tobytes() for scale in (dataset.features, dataset.target) for each in (scale.mean, scale.deviation)]
     return hashlib.sha256(repr(made_with).encode() + b"".join(scales)).hexdigest()

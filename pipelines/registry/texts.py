@@ -27,7 +27,11 @@ def words_of(text: str) -> Iterator[str]:
 
 def fit_vocabulary(texts: Iterable[str], size: int) -> tuple[str, ...]:
     """The most frequent words, at most `size`; of equally frequent ones those that come first in the alphabet."""
-    counts = Counter(word for text in texts for word in words_of(text))
+    return most_frequent(Counter(word for text in texts for word in words_of(text)), size)
+
+
+def most_frequent(counts: Mapping[str, int], size: int) -> tuple[str, ...]:
+    """As `fit_vocabulary` gives them, of words that are counted."""
     return tuple(sorted(counts, key=lambda word: (-counts[word], word))[:size])
 
 
@@ -38,10 +42,13 @@ class Tokenizer:
         self._settings = settings
         self._indices = {word: index for index, word in enumerate(settings.vocabulary, start=FIRST_WORD)}
 
-    def tokens(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """(N, T): T is the longest text's number of tokens, at most `max_tokens`; what comes after that is left out."""
+    def tokens(self, texts: Sequence[str], steps: int | None = None) -> NDArray[np.int64]:
+        """(N, T): T is the longest text's number of tokens, at most `max_tokens`; what comes after that is left out.
+
+        Where `steps` are given T is that, and no text is longer.
+        """
         rows = [self._row(text) for text in texts]
-        padded = np.full((len(rows), max(map(len, rows))), PADDING, np.int64)
+        padded = np.full((len(rows), steps or max(map(len, rows))), PADDING, np.int64)
         for at, row in enumerate(rows):
             padded[at, : len(row)] = row
         return padded

@@ -34,9 +34,11 @@ class Source(Section):
 
     memory: Literal["auto", "resident", "stream"] = "auto"
     """Where the training rows are: `resident` in memory, or on disk, from where they `stream` as they are trained with.
-    `auto` streams csv and parquet that would fill more than a tenth of this machine's memory. A streamed job measures
-    by samples of at most 32 MiB: one of the training rows to fit scaling and categories, and the validation and test
-    rows; it needs as much free disk as its training rows take as float32."""
+    `auto` streams csv, parquet, images and text that would fill more than a tenth of this machine's memory. A streamed
+    job measures by samples of at most 32 MiB: one of the training rows to fit scaling and categories, and the
+    validation and test rows; a vocabulary is fitted on all training rows. Of these it needs free disk for 4 bytes a
+    number, 1 a value of a picture, and 2 (beyond 65,000 words 4) for each token of the longest text. A series stays
+    resident, as its windows overlap and need the steps in the order of time, and npz, which unpacks only as a whole."""
     split: Split = Split()
     """How the rows are divided."""
     standardize: bool = True
@@ -47,7 +49,7 @@ class Source(Section):
     @model_validator(mode="after")
     def _can_stream(self) -> Self:
         if self.memory == "stream" and not isinstance(self, Streamable):
-            raise mismatch("memory", "auto or resident, as only csv and parquet stream", "'stream'")
+            raise mismatch("memory", "auto or resident, as only csv, parquet, images and text stream", "'stream'")
         return self
 
 
@@ -152,10 +154,6 @@ class ParquetSource(TableSource):
     """Kind of source."""
 
 
-Streamable = CsvSource | ParquetSource
-"""Sources whose rows may be more than memory holds."""
-
-
 class NpzSource(FileSource):
     """A NumPy archive: one array of features, first axis the row, and one of targets."""
 
@@ -225,6 +223,10 @@ class TextSource(FileSource):
         if self.shape is not None:
             raise mismatch("shape", "none, as a text is as long as it is", str(list(self.shape)))
         return self
+
+
+Streamable = CsvSource | ParquetSource | ImagesSource | TextSource
+"""Sources whose rows may be more than memory holds."""
 
 
 class SeriesSource(FileSource):

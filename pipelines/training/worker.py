@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.data.dataset import Dataset, Rows
+from pipelines.data.scaling import Scaling
 from pipelines.data.shards import ShardReader, Shards
 from pipelines.data.windows import levelled
 from pipelines.errors import TrainingError
@@ -49,6 +50,8 @@ class Job:
     """Of texts: how many different token indices there are."""
     shards: Shards | None = None
     """All training rows, where they are on disk; every worker's node must see the folder."""
+    pixels: Scaling | None = None
+    """Of pictures: what scales them; shards have them as they are."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ def make_job(
         checkpoints=checkpoints and checkpoints / dataset.digest,
         vocabulary=dataset.vocabulary,
         shards=shards,
+        pixels=dataset.features if dataset.are_pictures else None,
     )
 
 
@@ -141,7 +145,7 @@ class _Rows:
 
 def _source(job: Job, device: torch.device) -> RowSource:
     sample = resident(job.train, device)
-    return sample if job.shards is None else Streamed(ShardReader(job.shards), sample, job.shards.sizes)
+    return sample if job.shards is None else Streamed(ShardReader(job.shards), sample, job.shards.sizes, job.pixels)
 
 
 def _epochs(

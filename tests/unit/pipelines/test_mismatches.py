@@ -194,7 +194,7 @@ def refusal(tree: Any) -> SpecError:  # noqa: ANN401 - a spec of any wrong type
         ({"data": CSV | {"missing": "drop"}}, "data.missing: expected 'refuse' or 'impute', came 'drop'"),
         (
             {"data": {"source": "npz", "path": "x.npz", "memory": "stream"}},
-            "data.memory: expected auto or resident, as only csv and parquet stream, came 'stream'",
+            "data.memory: expected auto or resident, as only csv, parquet, images and text stream, came 'stream'",
         ),
         ({"data": CSV | {"path": ""}}, "data.path: expected a text that is not empty, came ''"),
         (

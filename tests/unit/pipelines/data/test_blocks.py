@@ -7,22 +7,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.data.blocks import Plan
 from pipelines.data.columns import read_columns
 from pipelines.data.files import CSV_SUFFIXES, PARQUET_SUFFIXES, find_files, read_csv, read_parquet
+from pipelines.data.plans import parts_of
 from pipelines.data.table import Table, joined
+from pipelines.data.table_plan import TablePlan
 from pipelines.errors import DataError
-from pipelines.spec.data import CsvSource, ParquetSource, Streamable
+from pipelines.spec.data import CsvSource, ParquetSource, Split
 from tests.unit.pipelines.data.frames import birds, birds_spec
 
 
-def source_of(path: Path | str, **options: object) -> Streamable:
+def source_of(path: Path | str, **options: object) -> CsvSource | ParquetSource:
     given: dict[str, Any] = birds_spec(path, **options)
     return CsvSource(**given) if given["source"] == "csv" else ParquetSource(**given)
 
 
-def in_blocks(source: Streamable, block_bytes: int = 7 * 196) -> tuple[Table, list[int]]:
-    plan = Plan.of(source, seed=0, block_bytes=block_bytes)
+def in_blocks(source: CsvSource | ParquetSource, block_bytes: int = 7 * 196) -> tuple[Table, list[int]]:
+    plan = TablePlan.of(source, block_bytes)
     found = [(ids, table) for piece in plan.pieces() for ids, table in plan.read(piece)]
     assert len(found) > 3
     ids = np.concatenate([each for each, _ in found])
@@ -85,7 +86,7 @@ def test_every_file_has_the_same_columns(tmp_path: Path) -> None:
 
 def test_parts_have_their_shares(tmp_path: Path) -> None:
     pd.DataFrame({"x": np.arange(20_000), "target": 0}).to_parquet(tmp_path / "rows.parquet", row_group_size=6000)
-    plan = Plan.of(ParquetSource(source="parquet", path=str(tmp_path / "rows.parquet")), seed=3)
-    parts = np.concatenate([plan.parts(ids) for piece in plan.pieces() for ids, _ in plan.read(piece)])
+    plan = TablePlan.of(ParquetSource(source="parquet", path=str(tmp_path / "rows.parquet")))
+    parts = np.concatenate([parts_of(ids, Split(), 3) for piece in plan.pieces() for ids, _ in plan.read(piece)])
     shares = np.bincount(parts) / len(parts)
     np.testing.assert_allclose(shares, [0.7, 0.15, 0.15], atol=0.015)  # four standard errors

@@ -7,8 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipelines.data.memory import Choice, choose_memory, estimate, machine_memory
-from pipelines.spec.data import CsvSource, ParquetSource, SklearnSource
+from pipelines.data.memory import Choice, choose_memory, machine_memory
+from pipelines.data.planning import plan_of
+from pipelines.spec.data import CsvSource, ImagesSource, ParquetSource, SklearnSource, TextSource
+from tests.unit.pipelines.data.albums import write_album
+from tests.unit.pipelines.data.test_texts import data, letters
 
 MIB = 2**20
 
@@ -23,18 +26,18 @@ def numbers(rows: int, columns: int = 4) -> pd.DataFrame:
 def test_parquet_says_how_many_rows_it_has(tmp_path: Path) -> None:
     for name in ("a", "b"):
         numbers(500).to_parquet(tmp_path / f"{name}.parquet", row_group_size=64)
-    size = estimate(ParquetSource(source="parquet", path=str(tmp_path)))
-    assert (size.rows, size.columns, size.row_bytes, size.total_bytes) == (1000, 4, 16, 16_000)
+    size = plan_of(ParquetSource(source="parquet", path=str(tmp_path))).size
+    assert (size.rows, size.row_bytes, size.total_bytes) == (1000, 16, 16_000)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
 def test_csv_is_estimated_from_its_beginning(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.data.memory._SAMPLE_BYTES", MIB)
+    monkeypatch.setattr("pipelines.data.extents._SAMPLE_BYTES", MIB)
     text = numbers(60_000).to_csv(index=False).encode()
     content = gzip.compress(text, 1) if suffix.endswith("gz") else text
     for name in ("a", "b"):
         (tmp_path / f"{name}{suffix}").write_bytes(content)
-    size = estimate(CsvSource(source="csv", path=str(tmp_path)))
+    size = plan_of(CsvSource(source="csv", path=str(tmp_path))).size
     assert size.row_bytes == 16
     assert abs(size.rows - 120_000) < 0.15 * 120_000
 
@@ -42,7 +45,8 @@ def test_csv_is_estimated_from_its_beginning(suffix: str, tmp_path: Path, monkey
 def test_categories_take_more_than_numbers(tmp_path: Path) -> None:
     numbers(10).to_csv(tmp_path / "rows.csv", index=False)
     source = CsvSource(source="csv", path=str(tmp_path / "rows.csv"), categories=("x0",))
-    assert (estimate(source).rows, estimate(source).row_bytes) == (10, 3 * 4 + 64)
+    size = plan_of(source).size
+    assert (size.rows, size.row_bytes) == (10, 3 * 4 + 64)
 
 
 def choice(folder: Path, memory: str, memory_bytes: int) -> Choice:
@@ -56,6 +60,21 @@ def test_auto_streams_what_is_more_than_a_tenth_of_memory(tmp_path: Path) -> Non
     assert not fits.streamed
     assert fits.reason.startswith("data stays in memory: at most a tenth of 0.00 GiB, as 1,024 rows of 16 bytes are")
     assert choice(tmp_path, "auto", 10 * 16 * 1024 - 10).streamed
+
+
+def test_pictures_count_as_the_floats_that_they_become(tmp_path: Path) -> None:
+    source = ImagesSource(source="images", path=str(write_album(tmp_path / "album")), size=(8, 6))
+    total = 36 * 3 * 8 * 6 * 4
+    assert not choose_memory(source, 10 * total).streamed
+    assert choose_memory(source, 10 * total - 10).streamed
+
+
+def test_texts_count_with_their_tokens(tmp_path: Path) -> None:
+    letters(2000).to_parquet(tmp_path / "rows.parquet")
+    source = TextSource.model_validate(data(tmp_path / "rows.parquet"))
+    total = 2000 * plan_of(source).size.row_bytes
+    assert not choose_memory(source, 10 * total).streamed
+    assert choose_memory(source, 10 * total - 10).streamed
 
 
 def test_the_setting_decides_alone(tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 """Rows from shards train as resident ones do, and go on where they were left."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from pipelines.data.dataset import Dataset
 from pipelines.data.loading import load_dataset
@@ -22,6 +23,8 @@ from pipelines.training.slabs import slabs
 from pipelines.training.streamed import Streamed
 from pipelines.training.team import Solo
 from pipelines.training.worker import Job, Trained, _begun, _epochs, _Rows, _source, make_job, resident, train
+from tests.unit.pipelines.data.albums import write_album
+from tests.unit.pipelines.data.test_texts import data, letters
 
 CPU = torch.device("cpu")
 IRIS = {
@@ -37,16 +40,37 @@ DIVERGING: dict[str, Any] = {
 NUM_SHARDS = 4
 
 
+def pictures(folder: Path) -> dict[str, Any]:
+    """A network over coloured pictures that are mirrored and moved about."""
+    album = write_album(folder / "album", pictures=30)
+    return {
+        "data": {"source": "images", "path": str(album), "size": [8, 6], "augment": {"flip": True, "shift": 0.2}},
+        "model": {"family": "cnn", "channels": [4], "hidden": [8], "dropout": 0.2},
+    }
+
+
+def texts(folder: Path) -> dict[str, Any]:
+    """A network over short letters."""
+    letters().to_csv(folder / "letters.csv", index=False)
+    return {"data": data(folder / "letters.csv"), "model": {"family": "rnn", "hidden_size": 4, "embedding_size": 4}}
+
+
 def written(spec: TrainingSpec, dataset: Dataset, folder: Path) -> Shards:
-    """All training rows, scaled, row r in shard r % 4."""
+    """All training rows, row r in shard r % 4: scaled, but pictures as pixels and tokens in two bytes."""
     train = make_job(spec, dataset).train
+    features: NDArray[np.generic] = train.features
+    if dataset.are_pictures:
+        features = dataset.train.features.astype(np.uint8)
+    elif dataset.text is not None:
+        features = train.features.astype(np.uint16)
 
     def blocks() -> Iterator[Block]:
         places = np.arange(len(train)) % NUM_SHARDS
         order = np.argsort(places, kind="stable")
-        yield Block(train.features[order], train.targets[order], tuple(np.bincount(places).tolist()))
+        yield Block(features[order], train.targets[order], tuple(np.bincount(places).tolist()))
 
-    return write_shards(folder, "key", NUM_SHARDS, dataset.row_shape, train.targets.dtype.str, blocks())
+    shape, kinds = dataset.row_shape, (train.targets.dtype.str, features.dtype.str)
+    return write_shards(folder, "key", NUM_SHARDS, shape, kinds[0], blocks(), kinds[1])
 
 
 def job_of(folder: Path, checkpoints: Path | None = None, **sections: object) -> Job:
@@ -104,13 +128,21 @@ class LostError(Exception):
     """The worker is gone."""
 
 
-@pytest.mark.parametrize("lost_at", [(1, 3), (3, 5), (2, 1)])
+@pytest.mark.parametrize(
+    ("lost_at", "sections"),
+    [((1, 3), None), ((3, 5), None), ((2, 1), None), ((2, 2), pictures), ((2, 1), texts)],
+    ids=["first", "third", "early", "pictures", "texts"],
+)
 def test_a_lost_job_goes_on_to_the_same_bits(
-    lost_at: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lost_at: tuple[int, int],
+    sections: Callable[[Path], dict[str, Any]] | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "_SLAB_BYTES", 1)  # a slab a batch
-    job = job_of(tmp_path / "rows", tmp_path / "checkpoints")
-    expected = carried_out(job_of(tmp_path / "others"))
+    given = sections(tmp_path) if sections else {}
+    job = job_of(tmp_path / "rows", tmp_path / "checkpoints", **given)
+    expected = carried_out(job_of(tmp_path / "others", **given))
     fitting = _begun(job, CPU)
     checkpoints = Checkpoints(job.checkpoints, job.spec.training.checkpoints)
     rows = _Rows(_source(job, CPU), resident(job.validation, CPU))
@@ -157,3 +189,17 @@ def test_pictures_have_their_channels_last(tmp_path: Path) -> None:
     (taken,), _ = source.take(torch.arange(3))
     (resident,), _ = source.sample.take(torch.arange(3))
     assert taken.stride() == resident.stride() == (64, 1, 8, 1)
+
+
+@pytest.mark.parametrize("sections", [pictures, texts])
+def test_what_shards_keep_in_less_is_taken_as_resident_rows_are(
+    sections: Callable[[Path], dict[str, Any]], tmp_path: Path
+) -> None:
+    source = source_of(job_of(tmp_path / "rows", **sections(tmp_path)))
+    assert source.reader.take(np.arange(1))[0].itemsize < source.sample.features.itemsize
+    places = torch.arange(len(source)) % NUM_SHARDS
+    (taken,), targets = source.take(torch.arange(len(source)))
+    (expected,), known = source.sample.take(torch.argsort(places, stable=True))
+    assert (taken.dtype, taken.stride()) == (expected.dtype, expected.stride())
+    assert torch.equal(taken, expected)
+    assert torch.equal(targets, known)
