@@ -67,7 +67,7 @@ def parse_yaml(text: str, source: str) -> dict[str, Any]:
     try:
         tree = yaml.load(text, _UniqueKeys)  # a safe loader
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: an impossible date
-        raise SpecError(Mismatch(source, "valid YAML", " ".join(str(error).split()))) from error
+        raise SpecError(_explain_yaml(error, text, source)) from error
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -91,6 +91,15 @@ def flatten(spec: TrainingSpec) -> dict[str, str]:
         return flat
 
     return leaves(spec)
+
+
+def _explain_yaml(error: Exception, text: str, source: str) -> Mismatch:
+    """What is wrong with a text that is no YAML, in one line."""
+    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    if mark is not None and text[mark.index : mark.index + 1] == "\t":
+        came = f"a tab in line {mark.line + 1}, column {mark.column + 1}"
+        return Mismatch(source, "spaces, as YAML indents with spaces alone", came)
+    return Mismatch(source, "valid YAML", " ".join(str(error).split()))
 
 
 def _read(source: str) -> str:

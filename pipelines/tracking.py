@@ -3,7 +3,6 @@
 Faults of the tracking server never stop training: what could not be written is kept and written again later.
 """
 
-import json
 import logging
 import subprocess
 import time
@@ -15,16 +14,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-import numpy as np
 from mlflow import MlflowClient
-from mlflow.entities import Dataset as MlflowDataset
-from mlflow.entities import DatasetInput, InputTag, Metric, Param
+from mlflow.entities import Metric, Param
 from mlflow.entities import Run as MlflowRun
 from mlflow.exceptions import MlflowException
-from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from pipelines.data.dataset import Dataset
-from pipelines.data.encoding import Category
+from pipelines.dataset_input import dataset_input
 from pipelines.embedded_client import interrupts_wait
 from pipelines.errors import SupersededError, TrackingError
 from pipelines.home import artifact_location
@@ -111,15 +107,7 @@ class Run:
 
     def log_dataset(self, dataset: Dataset) -> None:
         """Record the dataset as the run's input, with digest and schema; a fault is retried later."""
-        entry = MlflowDataset(
-            name=dataset.origin,
-            digest=dataset.digest,
-            source_type="local",
-            source=json.dumps({"uri": dataset.origin}),
-            schema=json.dumps(_schema(dataset)),
-            profile=json.dumps(_profile(dataset)),
-        )
-        given = DatasetInput(entry, [InputTag("mlflow.data.context", "training")])
+        given = dataset_input(dataset)
         self._attempt_or_keep("record the dataset", lambda: self.client.log_inputs(self.run_id, [given]))
 
     def log_params(self, params: Mapping[str, str]) -> None:
@@ -305,23 +293,3 @@ def git_commit() -> str | None:
     except OSError:
         return None
     return asked.stdout.strip() if asked.returncode == 0 else None
-
-
-def _profile(dataset: Dataset) -> dict[str, object]:
-    held_out = {"val_rows": len(dataset.validation), "test_rows": len(dataset.test)}
-    return {"train_rows": dataset.num_train} | held_out | {"train_classes": dataset.class_counts}
-
-
-def _schema(dataset: Dataset) -> dict[str, object]:
-    """The dataset's schema in MLflow's notation: named columns where there are names, else a tensor."""
-    if dataset.feature_names:
-        texts = {column.name for column in dataset.encoding.columns if isinstance(column, Category)}
-        texts |= set(dataset.feature_names) if dataset.text else set()
-        kinds = {name: DataType.string if name in texts else DataType.float for name in dataset.feature_names}
-        schema = Schema([ColSpec(kind, name) for name, kind in kinds.items()])
-        return {"mlflow_colspec": schema.to_dict()}
-    return {
-        "mlflow_tensorspec": {
-            "features": Schema([TensorSpec(np.dtype(np.float32), (-1, *dataset.row_shape))]).to_dict()
-        }
-    }

@@ -230,7 +230,7 @@ def _found(system: AbstractFileSystem, path: str, address: str, suffixes: tuple[
             raise DataError("data.path", "a pattern that files match", f"{address!r}, which none does")
         return Files(system, folder, tuple(matching))
     if not system.isdir(path):
-        raise DataError("data.path", "an existing file", f"{address!r}, which is not one")
+        raise DataError("data.path", "an existing file or folder", f"{address!r}, which is neither")
     below = sorted(each for each in system.find(path) if is_data(each.removeprefix(path), suffixes))
     if not below:
         raise DataError("data.path", f"files ending in {' or '.join(suffixes)} below {address!r}", "none")

@@ -149,10 +149,12 @@ def _text(dataset: Dataset) -> TensorContract | None:
 
 
 def _features(dataset: Dataset, any_length: bool) -> TensorContract:
-    row = dataset.row_shape
-    row = (-1, *row[1:]) if len(row) == 2 and any_length else row
+    row, trained_steps = dataset.row_shape, None
+    if len(row) == 2 and any_length:
+        trained_steps = None if dataset.has_lengths else row[0]
+        row = (-1, *row[1:])
     image = Image(white=255, fit="stretch") if dataset.are_pictures else image_scale(dataset.train.features)
-    return TensorContract(name=INPUT, datatype="FP32", shape=(-1, *row), image=image)
+    return TensorContract(name=INPUT, datatype="FP32", shape=(-1, *row), image=image, trained_steps=trained_steps)
 
 
 def image_scale(features: np.ndarray) -> Image | None:

@@ -67,6 +67,10 @@ class Tensor(_Frozen):
     steps_of: str | None = Field(
         default=None, description="Of which input's second axis each value says how many steps count, from 1 to all."
     )
+    trained_steps: int | None = Field(
+        default=None,
+        description="Where the second axis is open: how many steps each training row had, if all had as many.",
+    )
 
 
 class VariantCheck(_Frozen):

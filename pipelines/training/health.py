@@ -18,8 +18,9 @@ from pipelines.training.tally import Measures
 _ROWS = 256
 _ROWS_OF_A_PASS = 4096
 
-DEAD_SHARE = 0.5
-"""Of a layer's ReLUs: with half of them dead it is half as wide as was asked for. Healthy layers have a few."""
+DEAD_SHARE = 0.9
+"""Of a layer's ReLUs. A layer that is wider than its task needs goes without half of them and learns all the same; what
+one learning rate too high kills is nearly all of them, and what is left lets hardly anything through."""
 
 VANISHING = 1e-3
 """The first layer's gradient beside the last one's: what five sigmoids leave, each with a slope of 1/4 at most."""

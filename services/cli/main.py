@@ -1,5 +1,6 @@
 """The `drivetrain` command: its subcommands, and what becomes of errors."""
 
+import inspect
 import logging
 import os
 import signal
@@ -41,8 +42,15 @@ COMMANDS = (
     *(serve, serve_training, token, predict, status, ui, doctor),
     *(recipes, init, schema, demo),
 )
+
+
+def _flowing(text: str) -> str:
+    """The same paragraphs, each in one line: the terminal breaks it by its own width."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
 for command in COMMANDS:
-    app.command()(command)
+    app.command(help=_flowing(inspect.getdoc(command) or ""))(command)
 
 
 def main() -> None:

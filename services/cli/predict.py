@@ -30,11 +30,15 @@ def predict(
     Example: echo '[[5.1, 3.5, 1.4, 0.2]]' | drivetrain predict iris-mlp - --output json
     """
     from services.cli.prediction_client import prediction_client
-    from services.cli.rows import check_source, read_inputs
+    from services.cli.rows import check_source, length_warning, read_inputs
 
     check_source(rows)
     with prediction_client(address) as client:
-        answer = client.predict(model, read_inputs(rows, client.metadata(model, version)), version)
+        metadata = client.metadata(model, version)
+        inputs = read_inputs(rows, metadata)
+        if told := length_warning(inputs, metadata):
+            Console(stderr=True).print(f"warning: {told}", highlight=False, soft_wrap=True, markup=False)
+        answer = client.predict(model, inputs, version)
     predictions = read_answer(answer)
     if output == "json":
         typer.echo(json.dumps({"model": model, "version": answer.version, "predictions": predictions}, indent=2))

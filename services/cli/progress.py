@@ -18,6 +18,7 @@ class TrainingProgress:
     def __init__(self, console: Console, name: str, epochs: int) -> None:
         self._console = console
         self._name = name
+        self._epochs_a_line = min(10, max(1, -(-epochs // 10)))  # about ten lines, of long jobs more
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("[bold]{task.fields[model]}[/]"),
@@ -52,7 +53,7 @@ class TrainingProgress:
         """Show the figures of an epoch, which `metrics` has by their MLflow names."""
         text = figures(metrics)
         self._progress.update(self._task, completed=epoch, description=text)
-        if not self._console.is_terminal and epoch % 10 == 0:
+        if not self._console.is_terminal and epoch % self._epochs_a_line == 0:
             self._console.print(f"{self._name}: epoch {epoch}  {text}", highlight=False, soft_wrap=True)
 
     def note(self, text: str) -> None:

@@ -1,5 +1,6 @@
 """Commands on the registry: `models`, `runs`, `promote`, `rollback`, `traffic`."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -113,21 +114,22 @@ def traffic(
 
     Example: drivetrain traffic digits-cnn --challenger 4 --canary 10% --shadow 100%
     """
-    from pipelines.registry.traffic import NO_RULE, TrafficRule
+    from pipelines.registry.traffic import CHALLENGER, NO_RULE
 
     if off and (canary is not None or shadow is not None):
         raise InputError("--off: expected it alone, came --canary or --shadow besides")
+    options = {"canary": canary, "shadow": shadow}
+    shares = {f"{name}_share": _share(f"--{name}", text) for name, text in options.items() if text is not None}
     registry = _registry()
     _require_known(model, registry)
+    found = registry.traffic(model)
     if challenger is not None:
         _require_version("--challenger", model, challenger, registry)
         registry.set_challenger(model, str(challenger))
-    rule = NO_RULE if off else registry.traffic(model).rule
-    if canary is not None or shadow is not None:
-        canary_share = rule.canary_share if canary is None else _share("--canary", canary)
-        rule = TrafficRule(canary_share, rule.shadow_share if shadow is None else _share("--shadow", shadow))
-    if off or canary is not None or shadow is not None:
-        registry.set_traffic(model, rule)
+    elif any(shares.values()) and CHALLENGER not in found.aliases:
+        raise InputError(f"--challenger: expected a version that takes the share, as {model!r} has none yet, came none")
+    if off or shares:
+        registry.set_traffic(model, NO_RULE if off else replace(found.rule, problem="", **shares))
     Console().print(_traffic_line(model, registry.traffic(model)), highlight=False, soft_wrap=True)
 
 

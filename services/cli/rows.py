@@ -50,6 +50,17 @@ def read_inputs(
     return _read_series(source, model)
 
 
+def length_warning(inputs: object, model: ModelMetadata) -> str:
+    """What to say of series (N, T, F) with another number of steps than the model learned from; empty if it has them.
+
+    Such a question is right, as the network takes any length, but whoever asks may not know the usual one.
+    """
+    steps = model.trained_steps.get(model.inputs[0].name)
+    if steps is None or not isinstance(inputs, np.ndarray) or inputs.ndim != 3 or inputs.shape[1] == steps:
+        return ""
+    return f"ROWS: {model.name!r} was trained on {steps} steps a row, came {inputs.shape[1]}: it may be further off"
+
+
 def _read_series(source: str, model: ModelMetadata) -> dict[str, NDArray[Any]]:
     if source == "-" or Path(source).suffix.lower() == ".json":
         return padded(_json_rows(_content(source)[0]), model.inputs[0].shape[-1])

@@ -11,6 +11,13 @@ from rich.console import Console
 
 from services.cli.errors import InputError
 
+_QUIET = {
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_UVICORN_OPTS": "--log-level warning",
+    "PYTHONWARNINGS": "ignore:starlette.middleware.wsgi is deprecated",  # which MLflow imports
+}
+"""What MLflow would say at its start that is of no use here; errors are still told. The user's own variables win."""
+
 
 def ui(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
@@ -32,11 +39,10 @@ def ui(
     _require_free(host, port)
     mlflow_client()  # makes the folder of the embedded store
     console.print(f"the MLflow UI will be at http://{host}:{port} (Ctrl-C ends it)", highlight=False, soft_wrap=True)
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--registry-store-uri", uri]
     command += ["--default-artifact-root", (home() / "artifacts").as_uri(), "--host", host, "--port", str(port)]
     command += ["--workers", "1"]  # MLflow's own four take several times as long to start
-    environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **os.environ}
-    with subprocess.Popen(command, env=environment) as server:
+    with subprocess.Popen(command, env=_QUIET | os.environ) as server:
         try:
             code = server.wait()
         except KeyboardInterrupt:

@@ -90,6 +90,7 @@ def properties(manifest: Manifest) -> dict[str, str]:
         "feature_names": json.dumps(manifest.feature_names),
         "run_id": manifest.run_id,
         "encoded_images": json.dumps(_encoded_images(manifest)),
+        "trained_steps": json.dumps({each.name: each.trained_steps for each in manifest.inputs if each.trained_steps}),
     }
 
 

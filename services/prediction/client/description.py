@@ -43,6 +43,8 @@ class ModelMetadata:
     """What is predicted."""
     encoded_images: Mapping[str, str] = field(default_factory=dict, hash=False)
     """By name, the inputs that also take a PNG or JPEG a row, with what it must be."""
+    trained_steps: Mapping[str, int] = field(default_factory=dict, hash=False)
+    """By name, the inputs that take series of any length but learned from one, with its number of steps."""
 
     @property
     def by_column(self) -> bool:
@@ -88,6 +90,7 @@ def read_model(message: pb.ModelMetadataResponse, asked: str) -> ModelMetadata:
         task=message.properties.get("task", ""),
         target=message.properties.get("target", ""),
         encoded_images=_texts(message, "encoded_images"),
+        trained_steps=_counts(message, "trained_steps"),
     )
 
 
@@ -111,6 +114,13 @@ def _names(message: pb.ModelMetadataResponse, key: str) -> tuple[str, ...]:
 
 def _texts(message: pb.ModelMetadataResponse, key: str) -> dict[str, str]:
     return {str(name): str(text) for name, text in _property(message, key, dict).items()}
+
+
+def _counts(message: pb.ModelMetadataResponse, key: str) -> dict[str, int]:
+    found = _property(message, key, dict)
+    if not all(isinstance(count, int) for count in found.values()):
+        raise MalformedAnswerError(f"properties[{key}]: expected whole numbers by name, came {str(found)[:64]!r}")
+    return found
 
 
 def _property(message: pb.ModelMetadataResponse, key: str, kind: type[T]) -> T:

@@ -133,6 +133,8 @@ def _array(values: object, tensor: TensorMetadata, model: ModelMetadata) -> Arra
 
 def _checked(values: object, tensor: TensorMetadata) -> Array:
     array = to_array(values, tensor.datatype, f"inputs[{tensor.name}]")
+    if tensor.datatype == "BYTES" and tensor.shape == (-1, 1) and array.ndim == 1:
+        array = array[:, None]  # texts, one a row
     fits = len(array.shape) == len(tensor.shape) and all(
         length >= 1 and fixed in (-1, length) for length, fixed in zip(array.shape, tensor.shape, strict=True)
     )

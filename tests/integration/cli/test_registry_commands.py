@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.errors import DrivetrainError, RegistryError
 from pipelines.registry.model_registry import VARIANT_TAG
-from pipelines.registry.traffic import CANARY_TAG, CHALLENGER
+from pipelines.registry.traffic import CANARY_TAG, CHALLENGER, NO_RULE
 from services.cli.errors import InputError
 from tests.integration.cli.commands import drivetrain
 from tests.integration.cli.conftest import MODEL, invoke
@@ -69,25 +69,32 @@ def test_promote_and_rollback_move_the_champion(store: Home) -> None:
 
 
 def test_traffic_shows_and_sets_the_rule(store: Home) -> None:
-    alone = "no version is challenger: the champion is alone"
+    alone, challenged = "no version is challenger: the champion is alone", "version 1 is challenger"
     for arguments, shown in [
         ([], f"canary 0%, shadow 0%; {alone}"),
-        (["--canary", "12.5%"], f"canary 12.5%, shadow 0%; {alone}"),
-        (["--shadow", "1"], f"canary 12.5%, shadow 100%; {alone}"),
         (["--off"], f"canary 0%, shadow 0%; {alone}"),
+        (["--canary", "0"], f"canary 0%, shadow 0%; {alone}"),
+        (["--challenger", "1", "--shadow", "1"], f"canary 0%, shadow 100%; {challenged}"),
+        (["--canary", "12.5%"], f"canary 12.5%, shadow 100%; {challenged}"),
+        (["--off"], f"canary 0%, shadow 0%; {challenged}"),
     ]:
         result = invoke("traffic", MODEL, *arguments)
         assert (result.exit_code, result.output) == (0, f"{MODEL}: {shown}\n")
-    result = invoke("traffic", MODEL, "--challenger", "1", "--shadow", "1")
-    assert (result.exit_code, result.output) == (
-        0,
-        f"{MODEL}: canary 0%, shadow 100%; version 1 is challenger\n",
-    )
     assert store.registry.aliases()[MODEL][CHALLENGER] == "1"
     store.client.set_registered_model_tag(MODEL, CANARY_TAG, "10%")
     wrong = f"tag {CANARY_TAG}: expected a number from 0 to 1, came '10%'"
     shown = f"{MODEL}: no rule, as there is a wrong one: {wrong}; version 1 is challenger\n"
     assert invoke("traffic", MODEL).output == shown
+    assert invoke("traffic", MODEL, "--shadow", "5%").output == f"{MODEL}: canary 0%, shadow 5%; {challenged}\n"
+
+
+@pytest.mark.parametrize("option", ["--canary", "--shadow"])
+def test_a_share_needs_a_challenger(option: str, store: Home) -> None:
+    caught = invoke("traffic", MODEL, option, "10%").exception
+    assert isinstance(caught, InputError)
+    expected = f"expected a version that takes the share, as {MODEL!r} has none yet, came none"
+    assert str(caught) == f"--challenger: {expected}"
+    assert store.registry.traffic(MODEL).rule == NO_RULE
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def interrupt(report: EpochReport) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({"source": "csv", "path": "none.csv"}, "data.path: expected an existing file, came 'none.csv'"),
+        ({"source": "csv", "path": "none.csv"}, "data.path: expected an existing file or folder, came 'none.csv'"),
         ({"source": "csv", "path": "some.csv", "target": "z"}, "data.target: expected one of the columns 'x', 'y'"),
         ({"source": "csv", "path": "some.csv", "target": "y"}, "'x', or data.missing: impute, came a missing value"),
     ],

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
+from typer.testing import CliRunner
 
 from pipelines.data.loading import load_dataset
 from pipelines.export.graph import build_predictor, predict
@@ -16,6 +17,7 @@ from pipelines.models.network import build_network
 from pipelines.pipeline import run_pipeline
 from pipelines.registry.package import WEIGHTS_FILE
 from pipelines.spec.training_spec import TrainingSpec
+from services.cli.main import app
 from services.prediction.client import PredictionClient
 from tests.integration.pipelines.jobs import MODEL, Home, Recorder, small
 from tests.integration.prediction.serving import serving
@@ -68,8 +70,13 @@ async def test_forecasts_are_served_as_torch_computes_them(cluster: None, home: 
     assert expected.shape == (len(dataset.test), HORIZON, 1)
     assert np.abs(expected - dataset.test.targets).mean() < 40, "in cm"
 
+    tides().tail(WINDOW - 4).to_csv(tmp_path / "few.csv", index=False)
     async with serving(home.registry) as it:
         windows, frame = await asyncio.to_thread(ask, it.server.port, dataset.test.features)
+        arguments = ["predict", MODEL, str(tmp_path / "few.csv"), "--address", f"127.0.0.1:{it.server.port}"]
+        few = await asyncio.to_thread(CliRunner().invoke, app, arguments)
+    told = f"warning: ROWS: {MODEL!r} was trained on {WINDOW} steps a row, came {WINDOW - 4}: it may be further off\n"
+    assert (few.exit_code, few.stderr) == (0, told)
     np.testing.assert_allclose(windows, expected, atol=1e-2)
     np.testing.assert_allclose(frame, expected[:1], atol=1e-2)
 
@@ -80,5 +87,6 @@ def ask(port: int, windows: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[
         metadata = client.metadata(MODEL)
         assert metadata.feature_names == ("tide", "wind")
         assert metadata.outputs[0].shape == (-1, HORIZON, 1)
+        assert metadata.trained_steps == {"features": WINDOW}
         frame = pd.DataFrame(windows[0], columns=["tide", "wind"])[["wind", "tide"]]
         return client.predict(MODEL, windows).outputs["prediction"], client.predict(MODEL, frame).outputs["prediction"]

@@ -85,7 +85,8 @@ def test_what_a_bucket_does_not_hold_or_give_is_refused(bucket: Any, monkeypatch
     spec = build_spec({"data": {"source": "csv", "path": "s3://bucket/gone.csv"}})
     with pytest.raises(DataError) as caught:
         load_dataset(spec)
-    assert str(caught.value) == "data.path: expected an existing file, came 's3://bucket/gone.csv', which is not one"
+    came = "'s3://bucket/gone.csv', which is neither"
+    assert str(caught.value) == f"data.path: expected an existing file or folder, came {came}"
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     s3fs.S3FileSystem.clear_instance_cache()
     with pytest.raises(DataError, match=r"gone.csv' to be readable, came .*signature"):

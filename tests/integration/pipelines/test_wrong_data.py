@@ -77,7 +77,7 @@ DAYS = [f"2024-01-{day:02}" for day in range(1, 31)]
 FAULTS: dict[str, tuple[Callable[[], Tree], str]] = {
     "no such file": (
         spec(data={"source": "csv", "path": "gone.csv"}),
-        "data.path: expected an existing file, came 'gone.csv', which is not one",
+        "data.path: expected an existing file or folder, came 'gone.csv', which is neither",
     ),
     "an empty file": (csv(""), "data.path: expected a readable csv file, came No columns to parse from file"),
     "a ragged file": (

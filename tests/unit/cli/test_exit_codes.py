@@ -3,6 +3,8 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import services.cli.errors
@@ -119,6 +121,16 @@ def test_every_help_has_an_example(command: str) -> None:
     example = f"drivetrain {command} "
     (line,) = (line for line in result.output.splitlines() if "Example:" in line)
     assert example in f"{line} "
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_whole_option_names_at_80_columns(command: str) -> None:
+    lines = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "80"}).output.splitlines()
+    shown = {word for line in lines if line.startswith("│") for word in line.split() if word.startswith("--")}
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    options = {name for option in group.commands[command].params for name in (*option.opts, *option.secondary_opts)}
+    assert {name for name in options if name.startswith("--")} <= shown
 
 
 @pytest.mark.parametrize("arguments", [["nope"], ["train"], ["promote", "m", "one"], ["ui", "--port", "70000"]])

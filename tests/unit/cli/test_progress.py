@@ -1,5 +1,6 @@
 import io
 
+import pytest
 from rich.console import Console
 
 from pipelines.training.loop import EpochReport
@@ -19,9 +20,28 @@ def test_the_figures_of_an_epoch_have_the_losses_first() -> None:
     assert figures({"train_loss": 1}) == "train loss 1.0000  0 rows/s"
 
 
-def test_without_a_terminal_stages_and_every_tenth_epoch_are_lines() -> None:
+@pytest.mark.parametrize(
+    ("epochs", "shown"),
+    [
+        (1, [1]),
+        (3, [1, 2, 3]),
+        (10, list(range(1, 11))),
+        (30, list(range(3, 31, 3))),
+        (95, list(range(10, 96, 10))),
+        (500, list(range(10, 501, 10))),
+    ],
+)
+def test_without_a_terminal_there_are_about_ten_lines_of_epochs(epochs: int, shown: list[int]) -> None:
     text = io.StringIO()
-    with TrainingProgress(Console(file=text), "digits", 20) as progress:
+    with TrainingProgress(Console(file=text), "digits", epochs) as progress:
+        for epoch in range(1, epochs + 1):
+            progress.epoch(epoch, {})
+    assert text.getvalue().splitlines() == [f"digits: epoch {epoch}  0 rows/s" for epoch in shown]
+
+
+def test_without_a_terminal_stages_and_epochs_are_lines() -> None:
+    text = io.StringIO()
+    with TrainingProgress(Console(file=text), "digits", 100) as progress:
         watcher = PipelineWatcher(progress)
         watcher.stage("loading [data]")
         for epoch in range(1, 12):

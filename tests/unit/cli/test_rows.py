@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from services.cli.errors import InputError
-from services.cli.rows import read_inputs, read_rows
+from services.cli.rows import length_warning, read_inputs, read_rows
 from services.prediction.client import ModelMetadata, TensorMetadata
 
 
@@ -199,6 +199,14 @@ def test_a_table_of_steps_is_one_window_of_a_series(written: Written) -> None:
     rows = read_inputs(written("steps.csv", "hour,wind,tide\n1,7,1\n2,8,2\n3,9,3\n"), tides)
     assert isinstance(rows, np.ndarray)
     assert rows.tolist() == [[[1, 7], [2, 8], [3, 9]]]
+
+
+def test_another_length_than_in_training_is_told() -> None:
+    tides = replace(taking(-1, 2), trained_steps={"features": 24})
+    assert length_warning(np.zeros((3, 24, 2), np.float32), tides) == ""
+    told = "ROWS: 'm' was trained on 24 steps a row, came 5: it may be further off"
+    assert length_warning(np.zeros((3, 5, 2), np.float32), tides) == told
+    assert length_warning(np.zeros((3, 5, 2), np.float32), taking(-1, 2)) == ""
 
 
 LENGTHS = TensorMetadata("lengths", "INT64", (-1,))

@@ -99,6 +99,8 @@ def test_a_section_without_its_kind_has_the_default_kind() -> None:
     ("text", "expected", "came"),
     [
         ("a: [", "valid YAML", "while parsing a flow node"),
+        ("data:\n\tsource: csv", "spaces, as YAML indents with spaces alone", "a tab in line 2, column 1"),
+        ("data:\n  rows: 9\n \tseed: 1", "spaces, as YAML indents with spaces alone", "a tab in line 3, column 2"),
         ("- 1", "a mapping of sections such as data: and model:", "list"),
         ("5", "a mapping of sections such as data: and model:", "int"),
         ("name: !!python/object:os.system x", "valid YAML", "could not determine a constructor"),

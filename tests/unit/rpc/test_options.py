@@ -42,7 +42,9 @@ def test_help_tells_what_the_fields_tell() -> None:
     result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"})
     assert "Run the shop." in result.output
     assert "Seconds to wait. More than 0." in result.output
-    assert "SHOP_WAIT" in result.output
+    assert "gRPC port; 0 takes a free one. From 0 to 65535." in result.output
+    assert "Largest message either way. At least 1024." in result.output
+    assert "A variable sets an option too: SHOP_METRICS_PORT is --metrics-port." in result.output
 
 
 @pytest.mark.parametrize(

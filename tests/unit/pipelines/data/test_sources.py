@@ -114,7 +114,7 @@ def test_an_archive_by_array_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", ["csv", "parquet", "npz"])
 def test_a_missing_file(source: str, tmp_path: Path) -> None:
     path = tmp_path / "gone"
-    message = f"data.path: expected an existing file, came '{path}', which is not one"
+    message = f"data.path: expected an existing file or folder, came '{path}', which is neither"
     assert refusal({"source": source, "path": str(path)}) == message
 
 

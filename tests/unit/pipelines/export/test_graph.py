@@ -221,6 +221,12 @@ def test_the_batch_and_time_axes_are_open() -> None:
     assert contract(dataset((8, 3)), any_length=False)[0][0].shape == (-1, 8, 3)
 
 
+def test_the_length_of_training_is_told_where_any_is_taken() -> None:
+    assert contract(dataset((8, 3)))[0][0].trained_steps == 8
+    assert contract(dataset((8, 3)), any_length=False)[0][0].trained_steps is None
+    assert contract(dataset((2, 8, 8)))[0][0].trained_steps is None
+
+
 @pytest.mark.parametrize(
     ("brightest", "channels", "white"),
     [

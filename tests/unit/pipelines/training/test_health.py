@@ -89,28 +89,40 @@ def test_a_look_leaves_no_trace() -> None:
 
 
 def with_dead(number: int) -> nn.Sequential:
-    """A perceptron with four hidden ReLUs, so many of which can never answer."""
-    network = perceptron(3, 4, 1)
+    """A perceptron with ten hidden ReLUs, so many of which can never answer."""
+    network = perceptron(3, 10, 1)
     with torch.no_grad():
         linear(network, 0).bias[:number] = -1e3
     return network
 
 
-@pytest.mark.parametrize(("number", "warned"), [(0, []), (1, []), (2, ["dead_relus"]), (4, ["dead_relus"])])
-def test_half_a_layer_of_dead_relus_is_warned_of(number: int, warned: list[str]) -> None:
+@pytest.mark.parametrize(("number", "warned"), [(0, []), (6, []), (9, ["dead_relus"]), (10, ["dead_relus"])])
+def test_a_layer_of_which_next_to_nothing_lives_is_warned_of(number: int, warned: list[str]) -> None:
     assert [kind for kind in kinds(probe_of(with_dead(number), rows(50, 3))) if kind == "dead_relus"] == warned
 
 
 def test_the_warning_tells_layer_and_numbers_once() -> None:
-    probe = probe_of(with_dead(3), rows(50, 3))
+    probe = probe_of(with_dead(9), rows(50, 3))
     (kind, text), *_ = probe.look(EVEN, EVEN, best=True).warnings
     assert kind == "dead_relus"
-    assert text.startswith("3 of the 4 ReLUs of layer 1 are 0 for each of 50 training rows: try a smaller optimizer.")
+    assert text.startswith("9 of the 10 ReLUs of layer 1 are 0 for each of 50 training rows: try a smaller optimizer.")
     assert "dead_relus" not in kinds(probe)
 
 
+@pytest.mark.parametrize(("learning_rate", "warned"), [(0.01, False), (1.0, True)])
+def test_a_network_dies_of_a_learning_rate_far_too_high(learning_rate: float, warned: bool) -> None:
+    network, features = perceptron(8, 64, 64, 1), rows(200, 8)
+    targets = features.sum(dim=1)
+    optimizer = torch.optim.Adam(network.parameters(), learning_rate)
+    for _ in range(50):
+        optimizer.zero_grad()
+        torch.autograd.backward((network(features)[:, 0] - targets).square().mean())
+        optimizer.step()
+    assert ("dead_relus" in kinds(probe_of(network, features, targets))) == warned
+
+
 def test_what_was_told_before_an_interruption_is_not_told_again() -> None:
-    probe = probe_of(with_dead(3), rows(50, 3))
+    probe = probe_of(with_dead(9), rows(50, 3))
     probe.told.update({"dead_relus", "vanishing_gradients"})
     assert kinds(probe) == []
 
@@ -127,14 +139,14 @@ def test_units_that_answer_to_rows_outside_of_the_first_look_are_alive() -> None
 
 
 def test_a_unit_of_a_convolution_is_a_channel() -> None:
-    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 16, 1))
+    network = nn.Sequential(nn.Conv2d(1, 10, 3), nn.ReLU(), nn.Flatten(), nn.Linear(10 * 16, 1))
     convolution = network[0]
     assert isinstance(convolution, nn.Conv2d)
     assert convolution.bias is not None
     with torch.no_grad():
-        convolution.bias[:3] = -1e3
+        convolution.bias[:9] = -1e3
     (_, text), *_ = probe_of(network, rows(40, 1, 6, 6)).look(EVEN, EVEN, best=True).warnings
-    assert text.startswith("3 of the 4 ReLUs of layer 1 ")
+    assert text.startswith("9 of the 10 ReLUs of layer 1 ")
 
 
 @pytest.mark.parametrize(

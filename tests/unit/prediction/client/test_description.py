@@ -32,6 +32,13 @@ def test_of_several_versions_the_asked_one_is_described(asked: str, version: str
     assert read_model(metadata("1", "2"), asked).version == version
 
 
+def test_the_length_that_a_model_learned_from_is_told() -> None:
+    assert read_model(metadata("1", trained_steps='{"features": 24}'), "").trained_steps == {"features": 24}
+    assert read_model(metadata("1"), "").trained_steps == {}
+    with pytest.raises(MalformedAnswerError, match=r"properties\[trained_steps\]: expected whole numbers by name"):
+        read_model(metadata("1", trained_steps='{"features": "24"}'), "")
+
+
 @pytest.mark.parametrize("text", ["[", '"a"', "{}"])
 def test_names_that_are_none_are_malformed(text: str) -> None:
     with pytest.raises(MalformedAnswerError, match=r"properties\[labels\]: expected "):

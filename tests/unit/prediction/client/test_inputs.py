@@ -63,6 +63,9 @@ def test_several_inputs_come_in_the_models_order() -> None:
 def test_texts_are_one_input() -> None:
     assert as_inputs(["good", "bäd"], TEXTS)["text"].tolist() == [b"good", "bäd".encode()]
     assert as_inputs(pd.Series(["good"]), TEXTS)["text"].tolist() == [b"good"]
+    of_rows = model(tensor("text", "BYTES", 1))
+    assert as_inputs(["good", "bad"], of_rows)["text"].tolist() == [[b"good"], [b"bad"]]
+    assert as_inputs([["good"], ["bad"]], of_rows)["text"].tolist() == [[b"good"], [b"bad"]]
 
 
 def test_columns_of_texts_become_rows() -> None:
