@@ -15,6 +15,7 @@ from pipelines.data.files import (
     PARQUET_SUFFIXES,
     Files,
     csv_blocks,
+    file_names,
     find_files,
     listed,
     parquet_blocks,
@@ -23,6 +24,7 @@ from pipelines.data.files import (
     row_groups,
 )
 from pipelines.data.memory import Size, estimate
+from pipelines.data.row_names import RowNames
 from pipelines.data.table import Table
 from pipelines.errors import DataError
 from pipelines.spec.data import CsvSource, ParquetSource, Streamable
@@ -81,7 +83,8 @@ class Plan:
                 if len(frame):
                     block = frame.set_axis(pd.RangeIndex(first, first + len(frame)))
                     ids = row_ids(piece.file, first, len(frame))
-                    yield ids, replace(read_columns(self.source, self._in_order(block, piece)), first_row=first)
+                    table = read_columns(self.source, self._in_order(block, piece))
+                    yield ids, replace(table, first_row=first, ids=ids)
                     first += len(frame)
         except DataError as error:
             raise DataError(error.field, error.expected, f"{error.came}{self._of_which(piece)}") from error
@@ -90,6 +93,11 @@ class Plan:
         """(N,): TRAIN, VALIDATION or TEST, drawn for each row by itself."""
         shares = self.source.split
         return np.digitize(uniform(self.seed, "part", rows), [shares.train, shares.train + shares.validation])
+
+    @property
+    def row_names(self) -> RowNames:
+        """What messages call the rows, by their ids."""
+        return RowNames(file_names(self.found) if len(self.found.paths) > 1 else ())
 
     def _frames(self, piece: Piece) -> Iterator[pd.DataFrame]:
         if isinstance(self.source, CsvSource):
@@ -103,7 +111,7 @@ class Plan:
         return frame[list(self.names)]
 
     def _of_which(self, piece: Piece) -> str:
-        return f" of {Path(self.found.paths[piece.file]).name}" if len(self.found.paths) > 1 else ""
+        return f" of {file_names(self.found)[piece.file]}" if len(self.found.paths) > 1 else ""
 
 
 def _pieces_of_file(file: int, groups: list[int], most: int) -> Iterator[Piece]:

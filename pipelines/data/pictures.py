@@ -12,7 +12,9 @@ from fsspec.implementations.zip import ZipFileSystem
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from pipelines.data.files import Files, find_files, is_data
+from pipelines.data.draws import ids_of
+from pipelines.data.files import Files, file_names, find_files, is_data
+from pipelines.data.row_names import RowNames
 from pipelines.data.table import Table
 from pipelines.errors import DataError
 from pipelines.registry.images import EIGHT_BIT_MODES, FORMATS, fit_image
@@ -36,7 +38,17 @@ def read_pictures(source: ImagesSource) -> Table:
         raise DataError("data.size", "[height, width] to resize to, as the pictures differ", came)
     rows = np.stack(pixels)
     rows = rows.transpose(0, 3, 1, 2) if rows.ndim == 4 else rows[:, None]
-    return Table(rows.astype(np.float32), np.array(classes), (), "class", (), source.path, are_pictures=True)
+    return Table(
+        features=rows.astype(np.float32),
+        target=np.array(classes),
+        feature_names=(),
+        target_name="class",
+        class_names=(),
+        origin=source.path,
+        are_pictures=True,
+        ids=ids_of(np.arange(len(rows)), np.zeros(len(rows), np.int64)),
+        row_names=RowNames(file_names(found), one_a_file=True),
+    )
 
 
 def _unpacked(found: Files) -> Files:

@@ -93,7 +93,7 @@ def scan(spec: TrainingSpec, source: Streamable, sample_bytes: int = SAMPLE_BYTE
     kept = [_kept(totals, part) for part in range(3)]
     kept = _fewer(kept, source, sample_bytes)
     sizes = [len(each.draws) for each in kept]
-    table = joined([each.table for each in kept])
+    table = replace(joined([each.table for each in kept]), row_names=plan.row_names)
     split = SplitIndices(*np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1]))
     dataset = assemble(spec, table, targets_of(table, spec, classes), split)
     counts = tuple(totals.train_classes[value] for value in classes)

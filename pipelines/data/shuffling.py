@@ -59,7 +59,8 @@ def _encoded(piece: Piece, spec: TrainingSpec, dataset: Dataset, stream: Stream,
         features = encoding.apply(rows.columns) if encoding.columns else shaped(rows.features, spec.data.shape)
         order = np.argsort(places, kind="stable")
         scaled = dataset.features.apply(features[order])
-        yield Block(scaled, targets[order], tuple(np.bincount(places, minlength=count).tolist()))
+        counts = tuple(np.bincount(places, minlength=count).tolist())
+        yield Block(scaled, targets[order], counts, ids[chosen][order])
 
 
 def _told(blocks: Iterator[Block], num_rows: int, tell: Callable[[str], None]) -> Iterator[Block]:

@@ -1,13 +1,14 @@
 """A column of texts as rows of token indices, with a vocabulary of the training rows."""
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipelines.data.columns import check_column, refuse_gaps
+from pipelines.data.columns import check_column, named_rows, refuse_gaps
 from pipelines.data.dataset import Dataset, Rows
 from pipelines.data.files import CSV_SUFFIXES, PARQUET_SUFFIXES, find_files, listed, read_any_table
 from pipelines.data.scaling import Scaling
@@ -34,10 +35,12 @@ def load_texts(source: TextSource, spec: TrainingSpec) -> Dataset:
     classes = targets.values.astype(np.int64) if targets.labels else None
     split = split_rows(len(texts), source.split, spec.seed, classes)
     words = fit_vocabulary(texts[split.train], source.vocabulary) if source.unit == "words" else ()
+    named = named_rows(frame)
     text = Text(unit=source.unit, vocabulary=words, max_tokens=source.max_tokens)
     tokenizer = Tokenizer(text)
     train, validation, test = (
-        _rows(source, texts, targets, tokenizer, chosen) for chosen in (split.train, split.validation, split.test)
+        replace(_rows(source, texts, targets, tokenizer, chosen), ids=named["ids"][chosen])
+        for chosen in (split.train, split.validation, split.test)
     )
     return Dataset(
         train=train,
@@ -52,6 +55,7 @@ def load_texts(source: TextSource, spec: TrainingSpec) -> Dataset:
         origin=source.path,
         digest=_digest(texts, targets, source),
         text=text,
+        row_names=named["row_names"],
     )
 
 

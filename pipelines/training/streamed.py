@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipelines.data.draws import RowIds
 from pipelines.data.shards import ShardReader
 from pipelines.training.slabs import Part, laid_out
 
@@ -31,3 +32,7 @@ class Streamed:
         features, targets = map(torch.from_numpy, self.reader.take(rows.numpy()))
         device = self.sample.features.device
         return (laid_out(features.to(device)),), targets.to(device)
+
+    def ids(self, rows: Tensor) -> RowIds:
+        """(N,): where rows are from. TrainingError if a shard is gone or altered."""
+        return self.reader.ids(rows.numpy())

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.data.dataset import Dataset, Rows
+from pipelines.data.row_names import BY_NUMBER, RowNames
 from pipelines.data.shards import ShardReader, Shards
 from pipelines.data.windows import levelled
 from pipelines.errors import TrainingError
@@ -47,6 +48,8 @@ class Job:
     """Folder that the workers, wherever they run, keep checkpoints in and go on from; None for neither."""
     vocabulary: int | None = None
     """Of texts: how many different token indices there are."""
+    row_names: RowNames = BY_NUMBER
+    """What messages call rows."""
     shards: Shards | None = None
     """All training rows, where they are on disk; every worker's node must see the folder."""
 
@@ -86,6 +89,7 @@ def make_job(
         class_weights=class_weights(spec.loss, dataset.labels, list(dataset.class_counts.values())),
         checkpoints=checkpoints and checkpoints / dataset.digest,
         vocabulary=dataset.vocabulary,
+        row_names=dataset.row_names,
         shards=shards,
     )
 
@@ -118,7 +122,7 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[EpochReport | 
             again = _resumed(job, checkpoints, team, device)
             if not is_sound(again):
                 again = _begun(job, device)
-            suspect = Suspect(job.spec, _objective(job, device), rows.train, rows.validation)
+            suspect = Suspect(job.spec, _objective(job, device), rows.train, rows.validation, job.row_names)
             raise explain(suspect, again, _epochs(job, again, rows, Solo()), report.epoch)
         if team.rank == 0:
             health = probe.look(report.train, report.validation, best=report.best)
@@ -230,7 +234,7 @@ def _scaled(dataset: Dataset, rows: Rows) -> Rows:
     targets = rows.targets
     if dataset.task == "regression":
         targets = dataset.target.apply(targets.astype(np.float32)).astype(np.float32)
-    return Rows(dataset.features.apply(rows.features), targets, lengths=rows.lengths)
+    return Rows(dataset.features.apply(rows.features), targets, lengths=rows.lengths, ids=rows.ids)
 
 
 def resident(rows: Rows, device: torch.device) -> Part:
@@ -238,4 +242,4 @@ def resident(rows: Rows, device: torch.device) -> Part:
     # Ray hands arrays out read-only from shared memory: the tensors need rows of their own.
     features, targets = torch.from_numpy(rows.features.copy()), torch.from_numpy(rows.targets.copy())
     lengths = None if rows.lengths is None else torch.from_numpy(rows.lengths.copy())
-    return Part(features.to(device), targets.to(device), lengths)
+    return Part(features.to(device), targets.to(device), lengths, rows.ids)

@@ -1,6 +1,7 @@
 """Rows from shards train as resident ones do, and go on where they were left."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ def written(spec: TrainingSpec, dataset: Dataset, folder: Path) -> Shards:
     def blocks() -> Iterator[Block]:
         places = np.arange(len(train)) % NUM_SHARDS
         order = np.argsort(places, kind="stable")
-        yield Block(train.features[order], train.targets[order], tuple(np.bincount(places).tolist()))
+        assert train.ids is not None
+        yield Block(train.features[order], train.targets[order], tuple(np.bincount(places).tolist()), train.ids[order])
 
     return write_shards(folder, "key", NUM_SHARDS, dataset.row_shape, train.targets.dtype.str, blocks())
 
@@ -89,7 +91,12 @@ def test_targets_stay_with_their_rows_and_rows_can_be_asked_for(tmp_path: Path) 
     job = job_of(tmp_path / "rows")
     source = source_of(job)
     known = {tuple(row): target for row, target in zip(job.train.features.tolist(), job.train.targets, strict=True)}
-    (features,), targets = source.take(torch.randperm(len(source)))
+    asked = torch.randperm(len(source))
+    (features,), targets = source.take(asked)
+    assert job.train.ids is not None
+    numbers = {int(number): row for row, number in enumerate(job.train.ids)}
+    places = [numbers[int(number)] for number in source.ids(asked)]
+    np.testing.assert_array_equal(job.train.features[places], features)
     assert all(known[tuple(row)] == target for row, target in zip(features.tolist(), targets.tolist(), strict=True))
 
 
@@ -138,7 +145,11 @@ def test_a_loss_that_is_not_finite_is_explained(tmp_path: Path) -> None:
     job = job_of(tmp_path / "rows", **DIVERGING)
     with pytest.raises(NonFiniteError, match="with the training rows") as caught:
         list(train(job, Solo(), CPU))
-    assert set(caught.value.rows) <= set(range(len(job.train)))
+    assert job.train.ids is not None
+    assert set(caught.value.rows) <= set(job.row_names.of(job.train.ids))
+    with pytest.raises(NonFiniteError) as resident:
+        list(train(replace(job, shards=None), Solo(), CPU))
+    assert set(resident.value.rows) <= set(job.row_names.of(job.train.ids))
 
 
 def test_an_error_of_the_reader_comes_through_and_leaves_no_thread(tmp_path: Path) -> None:
