@@ -1,6 +1,7 @@
 """What one worker does, the same alone, in a Ray actor and under Ray Train."""
 
 import math
+import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipelines.data.dataset import Dataset, Rows
 from pipelines.data.row_names import BY_NUMBER, RowNames
-from pipelines.data.shards import ShardReader, Shards
+from pipelines.data.shards import ShardReader, Shards, find_shards
 from pipelines.data.windows import levelled
 from pipelines.errors import TrainingError
 from pipelines.models.network import network_of
@@ -98,9 +99,10 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[EpochReport | 
     """Train to the end: a report an epoch, at last the best epoch's weights.
 
     Goes on after the last checkpoint; the reports of the epochs until then come first. NonFiniteError if the loss
-    diverges.
+    diverges, TrainingError if a worker does not see the shards.
     """
     keep_freed_memory()
+    _check_shards(job, team)
     rows = _Rows(_source(job, device), resident(job.validation, device))
     checkpoints = Checkpoints(job.checkpoints, job.spec.training.checkpoints)
     fitting = _resumed(job, checkpoints, team, device)
@@ -141,6 +143,18 @@ class _Rows:
 
     train: RowSource
     validation: Part
+
+
+def _check_shards(job: Job, team: Team) -> None:
+    """Raise TrainingError, on all workers together, if one of them does not see the training rows on its disk."""
+    shards = job.shards
+    sees_them = shards is None or find_shards(Path(shards.folder), shards.key) == shards
+    blind = [host for host in team.gather(None if sees_them else platform.node()) if host]
+    if shards and blind:
+        raise TrainingError(
+            f"data.memory: training rows stream from {shards.folder}, which the worker on {blind[0]} does not have; "
+            "put DRIVETRAIN_HOME on a disk that all nodes share, or keep the rows in memory (data.memory: resident)"
+        )
 
 
 def _source(job: Job, device: torch.device) -> RowSource:

@@ -12,7 +12,7 @@ import torch
 from pipelines.data.dataset import Dataset
 from pipelines.data.loading import load_dataset
 from pipelines.data.shards import Block, Shards, write_shards
-from pipelines.errors import NonFiniteError
+from pipelines.errors import NonFiniteError, TrainingError
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
 from pipelines.training import slabs as module
@@ -150,6 +150,14 @@ def test_a_loss_that_is_not_finite_is_explained(tmp_path: Path) -> None:
     with pytest.raises(NonFiniteError) as resident:
         list(train(replace(job, shards=None), Solo(), CPU))
     assert set(resident.value.rows) <= set(job.row_names.of(job.train.ids))
+
+
+def test_rows_that_a_worker_does_not_see_are_told_of_before_the_first_step(tmp_path: Path) -> None:
+    job = job_of(tmp_path / "rows")
+    assert job.shards is not None
+    elsewhere = replace(job.shards, folder=str(tmp_path / "elsewhere"))
+    with pytest.raises(TrainingError, match=r"elsewhere, which the worker on .* does not have; put DRIVETRAIN_HOME on"):
+        next(train(replace(job, shards=elsewhere), Solo(), CPU))
 
 
 def test_an_error_of_the_reader_comes_through_and_leaves_no_thread(tmp_path: Path) -> None:
