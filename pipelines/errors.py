@@ -72,17 +72,17 @@ class TrainingError(DrivetrainError):
 class NonFiniteError(TrainingError):
     """The loss is no longer finite: where the first value that is not showed.
 
-    `step` of the epoch put `rows` (indices in the `part`'s rows) through the network; `place` is the layer, weights,
-    gradient or loss; `advice` says what to try.
+    `step` of the epoch put `rows` of the `part` (as people count them, such as "3 of birds.csv") through the network;
+    `place` is the layer, weights, gradient or loss; `advice` says what to try.
     """
 
-    def __init__(self, epoch: int, step: int, part: str, rows: tuple[int, ...], place: str, advice: str) -> None:
+    def __init__(self, epoch: int, step: int, part: str, rows: tuple[str, ...], place: str, advice: str) -> None:
         super().__init__(epoch, step, part, rows, place, advice)
         self.epoch, self.step, self.part, self.rows = epoch, step, part, rows
         self.place, self.advice = place, advice
 
     def __str__(self) -> str:
-        shown = ", ".join(map(str, self.rows[:_ROWS_SHOWN]))
+        shown = ", ".join(self.rows[:_ROWS_SHOWN])
         more = f" and {len(self.rows) - _ROWS_SHOWN} more" if len(self.rows) > _ROWS_SHOWN else ""
         return (
             f"the loss is no longer finite in epoch {self.epoch}: the first bad value is in {self.place}, in step "

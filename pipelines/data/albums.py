@@ -10,6 +10,7 @@ from zipfile import BadZipFile, ZipFile
 from fsspec import AbstractFileSystem
 
 from pipelines.data.files import find_files, is_data
+from pipelines.data.row_names import RowNames
 from pipelines.errors import DataError
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -55,6 +56,11 @@ class Album:
     def name(self, path: str) -> str:
         """How a message names a picture."""
         return repr(self._inner(path))
+
+    @property
+    def row_names(self) -> RowNames:
+        """What messages call the pictures, by their ids."""
+        return RowNames(tuple(map(self._inner, self.paths)), one_a_file=True)
 
     @contextmanager
     def opened(self) -> Iterator[ReadFile]:

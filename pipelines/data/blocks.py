@@ -8,8 +8,18 @@ from typing import Self
 import pandas as pd
 
 from pipelines.data.draws import RowIds, row_ids
-from pipelines.data.files import Files, csv_blocks, listed, parquet_blocks, read_header, read_schema, row_groups
+from pipelines.data.files import (
+    Files,
+    csv_blocks,
+    file_names,
+    listed,
+    parquet_blocks,
+    read_header,
+    read_schema,
+    row_groups,
+)
 from pipelines.data.plans import PIECE_BYTES, Piece
+from pipelines.data.row_names import RowNames
 from pipelines.data.table import Table
 from pipelines.errors import DataError
 
@@ -51,10 +61,15 @@ class Frames:
                 if len(frame):
                     block = frame.set_axis(pd.RangeIndex(first, first + len(frame)))
                     ids = row_ids(piece.file, first, len(frame))
-                    yield ids, replace(take(self._in_order(block, piece)), first_row=first)
+                    yield ids, replace(take(self._in_order(block, piece)), first_row=first, ids=ids)
                     first += len(frame)
         except DataError as error:
             raise DataError(error.field, error.expected, f"{error.came}{self._of_which(piece)}") from error
+
+    @property
+    def row_names(self) -> RowNames:
+        """What messages call the rows, by their ids."""
+        return RowNames(file_names(self.found) if len(self.found.paths) > 1 else ())
 
     def blocks(self, piece: Piece, rows: int) -> Generator[pd.DataFrame, None, None]:
         """So many rows at a time, as they are in the file. Raises DataError."""
@@ -69,7 +84,7 @@ class Frames:
         return frame[list(self.names)]
 
     def _of_which(self, piece: Piece) -> str:
-        return f" of {Path(self.found.paths[piece.file]).name}" if len(self.found.paths) > 1 else ""
+        return f" of {file_names(self.found)[piece.file]}" if len(self.found.paths) > 1 else ""
 
 
 def _pieces_of_file(file: int, groups: list[int], most: int) -> Iterator[Piece]:

@@ -1,13 +1,15 @@
 """From a frame to a checked table: every column a column of numbers, or of names."""
 
 from collections.abc import Iterable, Sized
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from pipelines.data.draws import RowIds, ids_of, row_ids
 from pipelines.data.files import listed
+from pipelines.data.row_names import BY_NUMBER, RowNames
 from pipelines.data.table import Table
 from pipelines.errors import DataError
 from pipelines.spec.data import TableSource
@@ -21,7 +23,7 @@ _OTHER_SEPARATORS = ";\t|"
 def read_columns(source: TableSource, frame: pd.DataFrame) -> Table:
     """The target and the features that the spec names. Raises DataError, naming column and row.
 
-    Rows are named by the frame's index, plus 1.
+    Rows are named by the frame's index, plus 1, and the file where that has two levels.
     """
     names = _feature_names(source, frame)
     for name in names:
@@ -30,12 +32,27 @@ def read_columns(source: TableSource, frame: pd.DataFrame) -> Table:
     origin, values = source.path, frame[source.target].to_numpy()
     if not source.by_column:
         features = np.stack([_numbers(name, frame[name], source) for name in names], axis=1)
-        return Table(features, values, names, source.target, (), origin)
+        return Table(features, values, names, source.target, (), origin, **named_rows(frame))
     columns = {
         name: (_texts if name in source.categories else _numbers)(name, frame[name], source)[:, None] for name in names
     }
     nothing = np.empty((len(frame), 0), np.float32)
-    return Table(nothing, values, names, source.target, (), origin, columns)
+    return Table(nothing, values, names, source.target, (), origin, columns, **named_rows(frame))
+
+
+class NamedRows(TypedDict):
+    """Fields of a `Table`."""
+
+    ids: RowIds
+    row_names: RowNames
+
+
+def named_rows(frame: pd.DataFrame) -> NamedRows:
+    """Which rows of which files a frame has, as `files.read_csv` gives it."""
+    if not isinstance(frame.index, pd.MultiIndex):
+        return NamedRows(ids=row_ids(0, 0, len(frame)), row_names=BY_NUMBER)
+    files, places = frame.index.codes
+    return NamedRows(ids=ids_of(files, places), row_names=RowNames(tuple(frame.index.levels[0])))
 
 
 def and_more(count: int) -> str:
@@ -76,7 +93,8 @@ def _refuse_nesting(name: str, column: "pd.Series[Any]") -> None:
 
 def _place(column: "pd.Series[Any]", row: int) -> str:
     """How a message names the row at a position."""
-    return f"row {column.index[row] + 1}"
+    label = column.index[row]
+    return f"row {label[1] + 1} of {label[0]}" if isinstance(label, tuple) else f"row {label + 1}"
 
 
 def _gaps(column: "pd.Series[Any]") -> NDArray[np.bool_]:

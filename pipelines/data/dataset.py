@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.draws import RowIds
 from pipelines.data.encoding import Encoding
+from pipelines.data.row_names import BY_NUMBER, RowNames
 from pipelines.data.scaling import Scaling
 from pipelines.registry.manifest import Text
 from pipelines.registry.texts import num_tokens
@@ -34,6 +36,8 @@ class Rows:
     """(N, 1) each, by name, of which `features` are made; empty where clients send features."""
     lengths: NDArray[np.int64] | None = None
     """(N,) steps that count of series (T, F); None where all do."""
+    ids: RowIds | None = None
+    """(N,): where each row is from, of a window its first step; None where they are counted through."""
 
     def __len__(self) -> int:
         return len(self.features)
@@ -94,6 +98,8 @@ class Dataset:
     """Of a series: whether a window may have gaps, which the last value before them fills."""
     text: Text | None = None
     """Of texts: how they became the token indices that `features` are."""
+    row_names: RowNames = BY_NUMBER
+    """What messages call rows, by their ids."""
     stream: Stream | None = None
     """All training rows, where they are more than memory may hold."""
     memory: str = ""

@@ -1,6 +1,6 @@
 """Random numbers that belong to a row: the same in whatever order and blocks rows are read, and in every process."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,21 @@ _PURPOSES = {"part": 1, "sample": 2, "shard": 3}
 def row_ids(file: int, first: int, count: int) -> RowIds:
     """Of so many rows of a file, from its row `first` (from 0) on."""
     return np.uint64(file << _PLACE_BITS) + np.arange(first, first + count, dtype=np.uint64)
+
+
+def ids_of(files: NDArray[np.integer[Any]], places: NDArray[np.integer[Any]]) -> RowIds:
+    """Of rows (N,) of files and their places there, both from 0."""
+    return (files.astype(np.uint64) << np.uint64(_PLACE_BITS)) + places.astype(np.uint64)
+
+
+def files_of(rows: RowIds) -> NDArray[np.int64]:
+    """(N,): the number of each row's file."""
+    return (rows >> np.uint64(_PLACE_BITS)).astype(np.int64)
+
+
+def places_of(rows: RowIds) -> NDArray[np.int64]:
+    """(N,): each row's place in its file, from 0."""
+    return (rows & np.uint64(2**_PLACE_BITS - 1)).astype(np.int64)
 
 
 def uniform(seed: int, purpose: Literal["part", "sample", "shard"], rows: RowIds) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """From an address in a spec to files: local ones, uploaded content, or whatever fsspec opens; to arrays and tables."""
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files as package_files
@@ -8,6 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import pandas as pd
 import pyarrow.dataset
 import pyarrow.parquet
@@ -65,7 +66,7 @@ def find_files(address: str, suffixes: tuple[str, ...]) -> Files:
 
 
 def read_csv(found: Files, texts: Iterable[str]) -> pd.DataFrame:
-    """The rows of all files; columns in `texts` as they are written. Raises DataError."""
+    """The rows of all files, see `_by_file`; columns in `texts` as they are written. Raises DataError."""
     as_written = frozenset(texts)
 
     def read(path: str) -> pd.DataFrame:
@@ -79,7 +80,8 @@ def read_csv(found: Files, texts: Iterable[str]) -> pd.DataFrame:
 
     frames = [_translated("csv", path, found, partial(read, path)) for path in found.paths]
     _check_columns(found, [frame.columns for frame in frames])
-    return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+    together = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+    return _by_file(together, found, [len(frame) for frame in frames])
 
 
 def read_header(found: Files) -> list[str]:
@@ -128,13 +130,29 @@ def _take_as_written(frame: pd.DataFrame, written: pd.DataFrame) -> None:
 
 
 def read_parquet(found: Files) -> pd.DataFrame:
-    """The rows of all files, with columns from folders named such as year=2024. Raises DataError."""
+    """The rows of all files, see `_by_file`, with columns from folders named such as year=2024. Raises DataError."""
 
     def read() -> pd.DataFrame:
-        frame: pd.DataFrame = _parquet(found).to_table().to_pandas()
-        return frame.reset_index(drop=True)
+        dataset = _parquet(found)
+        frame: pd.DataFrame = dataset.to_table().to_pandas()
+        counts = [fragment.count_rows() for fragment in dataset.get_fragments()] if len(found.paths) > 1 else [0]
+        return _by_file(frame.reset_index(drop=True), found, counts)
 
     return _translated("parquet", found.paths[0], found, read)
+
+
+def file_names(found: Files) -> tuple[str, ...]:
+    """What messages call the files: their paths below the folder that all are in."""
+    return tuple(path.removeprefix(f"{found.folder}/") for path in found.paths)
+
+
+def _by_file(frame: pd.DataFrame, found: Files, counts: Sequence[int]) -> pd.DataFrame:
+    """Rows of several files, so many of each, with an index of two levels: the file's name, and the place in it."""
+    if len(found.paths) == 1:
+        return frame
+    levels = [pd.Index(file_names(found)), pd.RangeIndex(max(counts))]
+    codes = [np.repeat(np.arange(len(counts)), counts), np.concatenate([np.arange(count) for count in counts])]
+    return frame.set_axis(pd.MultiIndex(levels, codes))  # type: ignore[arg-type] # it takes arrays as well as lists
 
 
 def row_groups(found: Files) -> list[list[int]]:

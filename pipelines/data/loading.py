@@ -60,6 +60,7 @@ def assemble(spec: TrainingSpec, table: Table, targets: Targets, split: SplitInd
         digest=_digest(table, targets),
         encoding=encoding,
         are_pictures=table.are_pictures,
+        row_names=table.row_names,
     )
 
 
@@ -75,11 +76,12 @@ def fit_encoding(source: Data, table: Table, train: Indices) -> Encoding:
 
 
 def _rows(table: Table, features: NDArray[np.float32], targets: Targets, encoding: Encoding, chosen: Indices) -> Rows:
+    ids = chosen.astype(np.uint64) if table.ids is None else table.ids[chosen]
     if not encoding.columns:
         lengths = None if table.lengths is None else table.lengths[chosen]
-        return Rows(features[chosen], targets.values[chosen], lengths=lengths)
+        return Rows(features[chosen], targets.values[chosen], lengths=lengths, ids=ids)
     columns = {name: values[chosen] for name, values in table.columns.items()}
-    return Rows(encoding.apply(columns), targets.values[chosen], columns)
+    return Rows(encoding.apply(columns), targets.values[chosen], columns, ids=ids)
 
 
 def _scaling(source: Data, train: Rows, encoding: Encoding) -> Scaling:

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from pipelines.data.albums import Album
 from pipelines.data.dataset import Dataset
-from pipelines.data.draws import RowIds, row_ids
+from pipelines.data.draws import RowIds
 from pipelines.data.loading import assemble
-from pipelines.data.pictures import TARGET, picture_table, pixels_of
+from pipelines.data.pictures import TARGET, picture_ids, picture_table, pixels_of
 from pipelines.data.plans import BLOCK_BYTES, PIECE_BYTES, Encoder, Piece, Sample, Size
+from pipelines.data.row_names import RowNames
 from pipelines.data.table import Table
 from pipelines.data.words import Words
 from pipelines.spec.data import ImagesSource
@@ -48,6 +49,11 @@ class PicturePlan:
         size = Size(len(album.paths), 4 * int(np.prod(shape)))
         return cls(source, album, shape, size, block_bytes, piece_bytes)
 
+    @property
+    def row_names(self) -> RowNames:
+        """What messages call the pictures, by their ids."""
+        return self.album.row_names
+
     def bare(self) -> "PicturePlan":
         """The same without the list of the pictures, which may be a million."""
         return replace(self, album=replace(self.album, paths=()))
@@ -64,8 +70,8 @@ class PicturePlan:
         with self.album.opened() as read, ThreadPoolExecutor(_THREADS) as threads:
             for paths in _runs(piece.paths, most):
                 pixels = list(threads.map(partial(pixels_of, self.source, self.album, read), paths))
-                ids = np.concatenate([row_ids(file, 0, 1) for file in range(first, first + len(paths))])
-                yield ids, picture_table(self.album, paths, pixels, self.shape[1:])
+                ids = picture_ids(first, len(paths))
+                yield ids, replace(picture_table(self.album, paths, pixels, self.shape[1:]), ids=ids)
                 first += len(paths)
 
     def words(self, _training: Table) -> Words:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from io import BytesIO
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from pipelines.data.albums import Album, ReadFile
+from pipelines.data.draws import RowIds, ids_of
 from pipelines.data.table import Table
 from pipelines.errors import DataError
 from pipelines.registry.images import EIGHT_BIT_MODES, FORMATS, fit_image
@@ -26,7 +28,13 @@ def read_pictures(source: ImagesSource) -> Table:
     album = Album.of(source.path)
     with album.opened() as read, ThreadPoolExecutor() as threads:  # Pillow lets other threads run while it unpacks
         pixels = list(threads.map(partial(pixels_of, source, album, read), album.paths))
-    return picture_table(album, album.paths, pixels)
+    ids = picture_ids(0, len(pixels))
+    return replace(picture_table(album, album.paths, pixels), ids=ids, row_names=album.row_names)
+
+
+def picture_ids(first: int, count: int) -> RowIds:
+    """(N,): of so many pictures from one on: each is a file of one row."""
+    return ids_of(np.arange(first, first + count), np.zeros(count, np.int64))
 
 
 def pixels_of(source: ImagesSource, album: Album, read: ReadFile, path: str) -> NDArray[np.uint8]:
@@ -53,8 +61,15 @@ def picture_table(
         raise DataError("data.size", "[height, width] to resize to, as the pictures differ", came)
     rows = np.stack(pixels)
     rows = rows.transpose(0, 3, 1, 2) if rows.ndim == 4 else rows[:, None]
-    target = np.array(album.classes(paths))
-    return Table(rows.astype(np.float32), target, (), TARGET, (), album.address, are_pictures=True)
+    return Table(
+        features=rows.astype(np.float32),
+        target=np.array(album.classes(paths)),
+        feature_names=(),
+        target_name=TARGET,
+        class_names=(),
+        origin=album.address,
+        are_pictures=True,
+    )
 
 
 def _by(size: Sequence[int]) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipelines.data.dataset import Dataset
 from pipelines.data.draws import RowIds, uniform
+from pipelines.data.row_names import RowNames
 from pipelines.data.splits import SplitIndices
 from pipelines.data.table import Table
 from pipelines.data.targets import Targets
@@ -77,6 +78,10 @@ class Plan(Protocol):
     @property
     def target_name(self) -> str:
         """What is predicted."""
+
+    @property
+    def row_names(self) -> RowNames:
+        """What messages call rows, by their ids."""
 
     def bare(self) -> "Plan":
         """The same without the list of all files, which pieces bring along."""

@@ -100,7 +100,7 @@ def scan(spec: TrainingSpec, source: Streamable, sample_bytes: int = SAMPLE_BYTE
     most = max(100, sample_bytes // plan.row_bytes(kept[TRAIN].table, totals.words.words))
     kept = [each.lowest(most) for each in kept]
     sizes = [len(each.draws) for each in kept]
-    table = joined([each.table for each in kept])
+    table = replace(joined([each.table for each in kept]), row_names=plan.row_names)
     split = SplitIndices(*np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1]))
     dataset = plan.dataset(spec, Sample(table, targets_of(table, spec, classes), split, totals.words.words))
     counts = tuple(totals.train_classes[value] for value in classes)

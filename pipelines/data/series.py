@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipelines.data.columns import read_numbers
+from pipelines.data.columns import named_rows, read_numbers
 from pipelines.data.dataset import Dataset, Rows
+from pipelines.data.draws import RowIds
 from pipelines.data.files import CSV_SUFFIXES, PARQUET_SUFFIXES, find_files, listed, read_any_table
+from pipelines.data.row_names import RowNames
 from pipelines.data.scaling import Scaling
 from pipelines.data.windows import carried_forward, levelled
 from pipelines.errors import DataError
@@ -29,6 +31,9 @@ class Series:
     """Of the columns."""
     known: NDArray[np.bool_]
     """(T,): whether no target is missing."""
+    ids: RowIds
+    """(T,): where each step is from."""
+    row_names: RowNames
 
 
 def load_series(source: SeriesSource, spec: TrainingSpec) -> Dataset:
@@ -55,6 +60,7 @@ def load_series(source: SeriesSource, spec: TrainingSpec) -> Dataset:
         season=source.season,
         num_relative=num_relative,
         carries=source.missing == "forward",
+        row_names=series.row_names,
     )
 
 
@@ -71,12 +77,14 @@ def read_series(source: SeriesSource) -> Series:
             raise DataError("data.features", f"columns among {listed(frame.columns)}", repr(name))
     times = _times(source.time, frame[source.time])
     _check_steps(source, times.sort_values())
-    ordered = frame.iloc[np.argsort(times.to_numpy(), kind="stable")]
+    named, order = named_rows(frame), np.argsort(times.to_numpy(), kind="stable")
+    ordered = frame.iloc[order]
     may_miss = source.missing == "forward"
     read = partial(read_numbers, may_miss=may_miss, remedy="data.missing: forward")
     values = np.stack([read(name, ordered[name]) for name in names], axis=1)
     known = np.asarray(np.isfinite(values[:, : len(source.targets)]).all(axis=1), np.bool_)
-    return Series(carried_forward(values, names) if may_miss else values, names, known)
+    filled = carried_forward(values, names) if may_miss else values
+    return Series(filled, names, known, named["ids"][order], named["row_names"])
 
 
 def _times(name: str, column: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -133,12 +141,15 @@ def _windows(series: Series, source: SeriesSource, part: slice, name: str) -> Ro
         expected = f"with data.horizon at most {len(values)}, the steps of the {name} part"
         raise DataError("data.window", expected, f"{source.window} + {source.horizon}")
     windows = np.lib.stride_tricks.sliding_window_view(values, length, axis=0).transpose(0, 2, 1)
-    known = np.lib.stride_tricks.sliding_window_view(series.known[part], length)[:, source.window :].all(axis=1)
+    known = np.asarray(
+        np.lib.stride_tricks.sliding_window_view(series.known[part], length)[:, source.window :].all(axis=1), np.bool_
+    )
     if not known.any():
         expected = f"{source.horizon} steps with all targets after a window of the {name} part"
         raise DataError("data.missing", expected, "none")
     past, future = windows[known, : source.window], windows[known, source.window :, : len(source.targets)]
-    return Rows(np.ascontiguousarray(past), np.ascontiguousarray(future))
+    ids = series.ids[part][: len(known)][known]
+    return Rows(np.ascontiguousarray(past), np.ascontiguousarray(future), ids=ids)
 
 
 def _digest(series: Series, source: SeriesSource) -> str:

@@ -13,6 +13,7 @@ from shutil import disk_usage, rmtree
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.draws import RowIds
 from pipelines.errors import ResourceError, TrainingError
 
 SHARD_BYTES = 32 * 2**20
@@ -26,6 +27,8 @@ _SPARE_BYTES = 256 * 2**20
 Arrays = tuple[NDArray[np.generic], NDArray[np.generic]]
 """Features (N, *row) and targets (N,)."""
 
+_ID_TYPE = "<u8"
+
 
 @dataclass(frozen=True)
 class Block:
@@ -34,6 +37,7 @@ class Block:
     features: NDArray[np.generic]
     targets: NDArray[np.generic]
     counts: tuple[int, ...]
+    ids: RowIds
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ def write_shards(
         ends = np.cumsum(block.counts)
         for number in np.flatnonzero(block.counts).tolist():
             rows = slice(ends[number] - block.counts[number], ends[number])
-            content = _interleaved(block.features[rows], block.targets[rows])
+            content = _interleaved(block.features[rows], block.targets[rows], block.ids[rows])
             hashes[number].update(content)
             with (begun / _name(number)).open("ab") as file:
                 file.write(content)
@@ -164,16 +168,26 @@ class ShardReader:
                 features[places], targets[places] = shard[0][inside], shard[1][inside]
         return features, targets
 
+    def ids(self, rows: NDArray[np.int64]) -> RowIds:
+        """(N,): where these rows are from. TrainingError if a shard is gone or altered."""
+        of_shard = np.searchsorted(self._starts, rows, side="right") - 1
+        ids = np.empty(len(rows), np.uint64)
+        for number in np.unique(of_shard).tolist():
+            places = np.flatnonzero(of_shard == number)
+            ids[places] = self._read(number)["id"][rows[places] - self._starts[number]]
+        return ids
+
     def _shard(self, number: int) -> Arrays:
         if number in self._held:
             self._held.move_to_end(number)
             return self._held[number]
         while len(self._held) > 1:
             self._held.popitem(last=False)
-        self._held[number] = self._read(number)
+        read = self._read(number)
+        self._held[number] = read["features"], read["target"]
         return self._held[number]
 
-    def _read(self, number: int) -> Arrays:
+    def _read(self, number: int) -> NDArray[np.void]:
         path = Path(self._shards.folder) / _name(number)
         row = _row_type(self._shards.row_shape, self._shards.target_type, self._shards.features_type)
         rows = np.empty(self._shards.sizes[number], row)
@@ -184,7 +198,7 @@ class ShardReader:
             raise TrainingError(f"a shard of the training rows cannot be read: {error}") from error
         if read != rows.nbytes or not self._is_sound(number, rows):
             raise TrainingError(f"the shard {path} of the training rows was altered: delete {path.parent} and go on")
-        return rows["features"], rows["target"]
+        return rows
 
     def _is_sound(self, number: int, rows: NDArray[np.generic]) -> bool:
         """Looked at once: what was right when it was first read is not read from the disk anew in each epoch."""
@@ -195,17 +209,17 @@ class ShardReader:
 
 
 def _row_type(row_shape: tuple[int, ...], target_type: str, features_type: str) -> np.dtype[np.void]:
-    """A row is its features and then its target, so that a shard is one file that grows at its end."""
-    return np.dtype([("features", features_type, row_shape), ("target", target_type)])
+    """A row is its features, its target and its id, so that a shard is one file that grows at its end."""
+    return np.dtype([("features", features_type, row_shape), ("target", target_type), ("id", _ID_TYPE)])
 
 
 def _row_bytes(row_shape: tuple[int, ...], target_type: str, features_type: str) -> int:
     return _row_type(row_shape, target_type, features_type).itemsize
 
 
-def _interleaved(features: NDArray[np.generic], targets: NDArray[np.generic]) -> bytes:
+def _interleaved(features: NDArray[np.generic], targets: NDArray[np.generic], ids: RowIds) -> bytes:
     rows = np.empty(len(targets), _row_type(features.shape[1:], targets.dtype.str, features.dtype.str))
-    rows["features"], rows["target"] = features, targets
+    rows["features"], rows["target"], rows["id"] = features, targets, ids
     return rows.tobytes()
 
 

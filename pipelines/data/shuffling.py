@@ -13,6 +13,7 @@ from pipelines.data.dataset import Dataset, Stream
 from pipelines.data.draws import uniform
 from pipelines.data.plans import TRAIN, Piece, parts_of
 from pipelines.data.ray_blocks import results_of
+from pipelines.data.row_names import BY_NUMBER
 from pipelines.data.scan import targets_of
 from pipelines.data.shards import SHARD_BYTES, Block, Shards, check_disk, find_shards, num_shards, write_shards
 from pipelines.errors import DataError
@@ -36,7 +37,7 @@ def shuffle_to_shards(
     target_type = "<i8" if dataset.labels else "<f4"
     features_type = stream.plan.stored_type(dataset)
     none = dataset.train.none()
-    bare = replace(dataset, train=none, validation=none, test=none, stream=None)
+    bare = replace(dataset, train=none, validation=none, test=none, stream=None, row_names=BY_NUMBER)
     row_bytes = int(np.prod(dataset.row_shape)) * np.dtype(features_type).itemsize
     count = num_shards(stream.num_rows * row_bytes, shard_bytes)
     tasks = replace(stream, plan=stream.plan.bare())
@@ -59,7 +60,8 @@ def _encoded(piece: Piece, spec: TrainingSpec, dataset: Dataset, stream: Stream,
         if not dataset.labels:
             targets = dataset.target.apply(targets).astype(np.float32)
         order = np.argsort(places, kind="stable")
-        yield Block(encode(rows)[order], targets[order], tuple(np.bincount(places, minlength=count).tolist()))
+        counts = tuple(np.bincount(places, minlength=count).tolist())
+        yield Block(encode(rows)[order], targets[order], counts, ids[chosen][order])
 
 
 def _told(blocks: Iterator[Block], num_rows: int, tell: Callable[[str], None]) -> Iterator[Block]:

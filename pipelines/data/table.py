@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.data.draws import RowIds
+from pipelines.data.row_names import BY_NUMBER, RowNames
+
 
 @dataclass(frozen=True)
 class Table:
@@ -32,11 +35,15 @@ class Table:
     """(N,) steps that count of series (steps, features), 0 after them; None where all do."""
     first_row: int = 0
     """Of a block of a file: rows that come before it, for messages."""
+    ids: RowIds | None = None
+    """(N,): where each row is from; None where they are counted through."""
+    row_names: RowNames = BY_NUMBER
 
     def take(self, rows: NDArray[Any]) -> "Table":
         """Some of the rows, by indices or as a mask."""
         columns = {name: values[rows] for name, values in self.columns.items()}
-        return replace(self, features=self.features[rows], target=self.target[rows], columns=columns)
+        ids = None if self.ids is None else self.ids[rows]
+        return replace(self, features=self.features[rows], target=self.target[rows], columns=columns, ids=ids)
 
 
 def joined(tables: Sequence[Table]) -> Table:
@@ -47,4 +54,5 @@ def joined(tables: Sequence[Table]) -> Table:
         features=np.concatenate([table.features for table in tables]),
         target=np.concatenate([table.target for table in tables]),
         columns={name: np.concatenate([table.columns[name] for table in tables]) for name in first.columns},
+        ids=None if first.ids is None else np.concatenate([table.ids for table in tables if table.ids is not None]),
     )

@@ -16,6 +16,7 @@ from pipelines.data.extents import csv_extent
 from pipelines.data.files import CSV_SUFFIXES, PARQUET_SUFFIXES, find_files, row_groups
 from pipelines.data.loading import assemble, fit_encoding, shaped
 from pipelines.data.plans import BLOCK_BYTES, Encoder, Piece, Sample, Size
+from pipelines.data.row_names import RowNames
 from pipelines.data.table import Table
 from pipelines.data.words import Words
 from pipelines.spec.data import CsvSource, ParquetSource
@@ -55,6 +56,11 @@ class TablePlan:
     def target_name(self) -> str:
         """The column that is predicted."""
         return self.source.target
+
+    @property
+    def row_names(self) -> RowNames:
+        """What messages call the rows, by their ids."""
+        return self.frames.row_names
 
     def bare(self) -> "TablePlan":
         """The same: files are few, and large."""

@@ -16,6 +16,7 @@ from pipelines.data.draws import RowIds
 from pipelines.data.extents import csv_extent
 from pipelines.data.files import are_parquet, find_files, row_groups
 from pipelines.data.plans import BLOCK_BYTES, Encoder, Piece, Sample, Size
+from pipelines.data.row_names import RowNames
 from pipelines.data.table import Table
 from pipelines.data.texts import TEXT_SUFFIXES, assemble_texts, check_names, read_texts
 from pipelines.data.words import Words
@@ -57,6 +58,11 @@ class TextPlan:
     def target_name(self) -> str:
         """The column that is predicted."""
         return self.source.target
+
+    @property
+    def row_names(self) -> RowNames:
+        """What messages call the rows, by their ids."""
+        return self.frames.row_names
 
     def bare(self) -> "TextPlan":
         """The same: files are few, and large."""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipelines.data.columns import check_column, refuse_gaps
+from pipelines.data.columns import check_column, named_rows, refuse_gaps
 from pipelines.data.dataset import Dataset, Rows
 from pipelines.data.files import CSV_SUFFIXES, PARQUET_SUFFIXES, find_files, listed, read_any_table
 from pipelines.data.scaling import Scaling
@@ -46,7 +46,8 @@ def read_texts(source: TextSource, frame: pd.DataFrame) -> Table:
     check_column(source.target, frame[source.target])
     texts, nothing = _texts(source.text, frame[source.text]), np.empty((len(frame), 0), np.float32)
     columns = {source.text: texts[:, None]}
-    return Table(nothing, frame[source.target].to_numpy(), (source.text,), source.target, (), source.path, columns)
+    target, names = frame[source.target].to_numpy(), (source.text,)
+    return Table(nothing, target, names, source.target, (), source.path, columns, **named_rows(frame))
 
 
 def check_names(source: TextSource, names: Sequence[str]) -> None:
@@ -71,7 +72,8 @@ def assemble_texts(
 
     def rows(chosen: Indices, steps: int | None = None) -> Rows:
         tokens = tokenizer.tokens(texts[chosen, 0].tolist(), steps)
-        return Rows(tokens, targets.values[chosen], {source.text: texts[chosen]})
+        ids = None if table.ids is None else table.ids[chosen]
+        return Rows(tokens, targets.values[chosen], {source.text: texts[chosen]}, ids=ids)
 
     train = rows(split.train, steps)
     return Dataset(
@@ -87,6 +89,7 @@ def assemble_texts(
         origin=source.path,
         digest=_digest(texts[:, 0], targets, source),
         text=text,
+        row_names=table.row_names,
     )
 
 

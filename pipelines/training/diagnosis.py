@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from pipelines.data.row_names import RowNames
 from pipelines.errors import NonFiniteError, TrainingError
 from pipelines.spec.optimizer import GradientDescent
 from pipelines.spec.training_spec import TrainingSpec
@@ -34,6 +35,7 @@ class Suspect:
     objective: Objective
     train: RowSource
     validation: Part
+    row_names: RowNames
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ def explain(suspect: Suspect, again: Fitting, epochs: Iterator[EpochReport], epo
         part = suspect.train if batch.part == "training" else suspect.validation
         (features, *_), _ = part.take(batch.rows)
         advice = _advice(suspect.spec, features)
-        return NonFiniteError(epoch, batch.step, batch.part, tuple(batch.rows.tolist()), found.place, advice)
+        rows = suspect.row_names.of(part.ids(batch.rows))
+        return NonFiniteError(epoch, batch.step, batch.part, rows, found.place, advice)
     finally:
         again.network = watched.network
     advice = _advice(suspect.spec, suspect.validation.features[:0])

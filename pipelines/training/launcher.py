@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
 import ray.train
 import ray.train.torch
+from ray._private.worker import global_worker
 from ray.exceptions import (
     NodeDiedError,
     ObjectLostError,
@@ -34,6 +36,7 @@ from pipelines.home import home
 from pipelines.spec.training import Compute
 from pipelines.training.local_ray import LocalRay, wanted_address
 from pipelines.training.loop import EpochReport
+from pipelines.training.remote_ray import RemoteRay
 from pipelines.training.team import lost_contact
 from pipelines.training.worker import Event, Job, Trained, Worker, train_rank
 
@@ -56,7 +59,13 @@ _COLLECTIVE_TIMEOUT_S = 600
 """How long workers wait for one that lives but does not come to the exchange of gradients."""
 
 _LOOK_EVERY_S = 1.0
-"""At a local Ray, while nothing comes from the workers."""
+"""At Ray, while nothing comes from the workers."""
+
+_JOB_OF_RAY = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Ray gives it to drivers that it runs itself."""
+
+Watch = LocalRay | RemoteRay
+"""Who tells whether there still is a Ray."""
 
 
 @contextmanager
@@ -99,14 +108,14 @@ def launch(job: Job, retries: int) -> Iterator[Event | Replaced]:
     Closing the iterator ends the workers.
 
     Up to `retries` times lost workers are replaced by others, which go on from the job's last checkpoint. Raises
-    WorkerLostError when that is used up, ClusterLostError if a local Ray is gone as a whole, and what a worker raised,
+    WorkerLostError when that is used up, ClusterLostError if Ray is gone as a whole, and what a worker raised,
     or TrainingError, if the fault lies with the job.
     """
     start = _one_worker if job.spec.compute.workers == 1 else _several_workers
-    local_ray, epoch = LocalRay(), 0
+    watch, epoch = _watch(), 0
     for left in range(retries, -1, -1):
         try:
-            for event in start(job, local_ray):
+            for event in start(job, watch):
                 if isinstance(event, EpochReport):
                     if event.epoch <= epoch:
                         continue
@@ -117,11 +126,19 @@ def launch(job: Job, retries: int) -> Iterator[Event | Replaced]:
         except ClusterLostError:
             raise
         except WorkerLostError as error:
-            local_ray.check()
+            watch.wait()
             if left == 0:
                 raise
             text = f"{error}; starting others, which go on from the last checkpoint; retries left: {left - 1}"
             yield Replaced(text, left - 1)
+
+
+def _watch() -> Watch:
+    """A driver that Ray runs leaves its end to the service, which begins it anew."""
+    node = global_worker.node
+    if wanted_address() == "local" or _JOB_OF_RAY in os.environ or node is None:
+        return LocalRay()
+    return RemoteRay(ray.get_runtime_context().gcs_address, Path(node.raylet_socket_name))
 
 
 def check_resources(compute: Compute) -> None:
@@ -137,14 +154,14 @@ def check_resources(compute: Compute) -> None:
             )
 
 
-def _one_worker(job: Job, local_ray: LocalRay) -> Iterator[Event]:
+def _one_worker(job: Job, watch: Watch) -> Iterator[Event]:
     compute = job.spec.compute
     actor: Any = ray.remote(Worker)
     takes = compute.demand_per_worker
     worker = actor.options(num_cpus=takes["CPU"], num_gpus=takes.get("GPU", 0), memory=takes.get("memory", 0)).remote()
     try:
         events = worker.run.options(num_returns="streaming").remote(ray.put(job))
-        while _has_come(events, local_ray) and (event := next(events, None)) is not None:
+        while _has_come(events, watch) and (event := next(events, None)) is not None:
             yield ray.get(event)
     except RayError as error:
         raise _failure(error) from error
@@ -152,15 +169,15 @@ def _one_worker(job: Job, local_ray: LocalRay) -> Iterator[Event]:
         ray.kill(worker)
 
 
-def _has_come(awaited: Any, local_ray: LocalRay) -> bool:  # noqa: ANN401 - a reference, or a generator of them
+def _has_come(awaited: Any, watch: Watch) -> bool:  # noqa: ANN401 - a reference, or a generator of them
     """True as soon as there is something to get; ClusterLostError if nothing can come any more."""
-    local_ray.check()
+    watch.check()
     while not ray.wait([awaited], timeout=_LOOK_EVERY_S)[0]:
-        local_ray.check()
+        watch.check()
     return True
 
 
-def _several_workers(job: Job, local_ray: LocalRay) -> Iterator[Event]:
+def _several_workers(job: Job, watch: Watch) -> Iterator[Event]:
     compute = job.spec.compute
     _log.info(
         "%d workers share each batch of %d rows; batch and learning rate %g are what one worker would have",
@@ -182,7 +199,7 @@ def _several_workers(job: Job, local_ray: LocalRay) -> Iterator[Event]:
     )
     fitting = _in_background(trainer.fit)
     try:
-        yield from _until_done(events, fitting, local_ray)
+        yield from _until_done(events, fitting, watch)
         fitting.result()
     except (RayError, ray.train.TrainingFailedError) as error:
         raise _failure(error) from error
@@ -209,11 +226,11 @@ def _in_background(call: Callable[[], Any]) -> Future[Any]:
     return future
 
 
-def _until_done(events: Queue, fitting: Future[Any], local_ray: LocalRay) -> Iterator[Event]:
+def _until_done(events: Queue, fitting: Future[Any], watch: Watch) -> Iterator[Event]:
     actor: Any = events.actor
     while True:
         coming = actor.get.remote(timeout=0.5)  # as `events.get` does, which would wait in vain without Ray
-        _has_come(coming, local_ray)
+        _has_come(coming, watch)
         try:
             event = ray.get(coming)
         except Empty:

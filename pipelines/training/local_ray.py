@@ -1,4 +1,4 @@
-"""The Ray that this process has started for itself, and whether it still lives.
+"""The Ray that this process has started for itself, and whether it still lives; see `remote_ray` for others.
 
 Without it the process can neither go on nor learn that from Ray: whoever asks waits, and after a minute Ray ends the
 process on the spot, with the run left open.
@@ -19,7 +19,7 @@ def wanted_address() -> str:
 
 
 class LocalRay:
-    """Its processes as they are now; none where `RAY_ADDRESS` leads to a cluster, which may come back."""
+    """Its processes as they are now; none where `RAY_ADDRESS` leads to a cluster."""
 
     def __init__(self) -> None:
         children = psutil.Process().children() if wanted_address() == "local" else []
@@ -29,6 +29,10 @@ class LocalRay:
         """Raise ClusterLostError if one of them has ended."""
         if any(_has_ended(process) for process in self._processes):
             raise ClusterLostError("the local Ray was lost: one of its own processes ended without being asked to")
+
+    def wait(self) -> None:
+        """Do as `check` does: it cannot come back."""
+        self.check()
 
 
 def _has_ended(process: psutil.Process) -> bool:

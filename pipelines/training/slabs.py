@@ -9,9 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from pipelines.data.draws import RowIds
 from pipelines.training.batches import Update
 
 _SLAB_BYTES = 8 * 2**20
@@ -38,6 +40,9 @@ class RowSource(Protocol):
     def take(self, rows: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """What a network takes of rows, which are indices on the CPU, and their targets."""
 
+    def ids(self, rows: Tensor) -> RowIds:
+        """(N,): where rows, which are indices on the CPU, are from."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -47,6 +52,8 @@ class Part:
     targets: Tensor
     lengths: Tensor | None = None
     """Steps (N,) that count of each row of a padded series, on the CPU; None where all do."""
+    origins: RowIds | None = None
+    """(N,): where each row is from; None where they are counted through."""
 
     groups: tuple[int, ...] = ()
     read_ahead: int = 0
@@ -62,6 +69,11 @@ class Part:
     def take(self, rows: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """What a network takes of these rows, which are indices on the CPU, and their targets."""
         return self.inputs(rows), self.targets[rows.to(self.targets.device, non_blocking=True)]
+
+    def ids(self, rows: Tensor) -> RowIds:
+        """(N,): where these rows, which are indices on the CPU, are from."""
+        places = rows.numpy()
+        return places.astype(np.uint64) if self.origins is None else self.origins[places]
 
     def inputs(self, rows: Tensor) -> tuple[Tensor, ...]:
         """What a network takes of these rows, which are indices on the CPU: features, and lengths if rows have them."""

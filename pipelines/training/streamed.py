@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipelines.data.draws import RowIds
 from pipelines.data.scaling import Scaling
 from pipelines.data.shards import ShardReader
 from pipelines.training.slabs import Part, laid_out
@@ -37,6 +38,10 @@ class Streamed:
         if self.pixels is not None:
             features = self._scaled(features, self.pixels)
         return (laid_out(features),), targets.to(known.device)
+
+    def ids(self, rows: Tensor) -> RowIds:
+        """(N,): where rows are from. TrainingError if a shard is gone or altered."""
+        return self.reader.ids(rows.numpy())
 
     def _scaled(self, features: Tensor, pixels: Scaling) -> Tensor:
         """As `Scaling.apply` does it, to the same bits."""

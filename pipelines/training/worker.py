@@ -1,6 +1,7 @@
 """What one worker does, the same alone, in a Ray actor and under Ray Train."""
 
 import math
+import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from pipelines.data.dataset import Dataset, Rows
+from pipelines.data.row_names import BY_NUMBER, RowNames
 from pipelines.data.scaling import Scaling
-from pipelines.data.shards import ShardReader, Shards
+from pipelines.data.shards import ShardReader, Shards, find_shards
 from pipelines.data.windows import levelled
 from pipelines.errors import TrainingError
 from pipelines.models.network import network_of
@@ -48,6 +50,8 @@ class Job:
     """Folder that the workers, wherever they run, keep checkpoints in and go on from; None for neither."""
     vocabulary: int | None = None
     """Of texts: how many different token indices there are."""
+    row_names: RowNames = BY_NUMBER
+    """What messages call rows."""
     shards: Shards | None = None
     """All training rows, where they are on disk; every worker's node must see the folder."""
     pixels: Scaling | None = None
@@ -89,6 +93,7 @@ def make_job(
         class_weights=class_weights(spec.loss, dataset.labels, list(dataset.class_counts.values())),
         checkpoints=checkpoints and checkpoints / dataset.digest,
         vocabulary=dataset.vocabulary,
+        row_names=dataset.row_names,
         shards=shards,
         pixels=dataset.features if dataset.are_pictures else None,
     )
@@ -98,9 +103,10 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[EpochReport | 
     """Train to the end: a report an epoch, at last the best epoch's weights.
 
     Goes on after the last checkpoint; the reports of the epochs until then come first. NonFiniteError if the loss
-    diverges.
+    diverges, TrainingError if a worker does not see the shards.
     """
     keep_freed_memory()
+    _check_shards(job, team)
     rows = _Rows(_source(job, device), resident(job.validation, device))
     checkpoints = Checkpoints(job.checkpoints, job.spec.training.checkpoints)
     fitting = _resumed(job, checkpoints, team, device)
@@ -122,7 +128,7 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[EpochReport | 
             again = _resumed(job, checkpoints, team, device)
             if not is_sound(again):
                 again = _begun(job, device)
-            suspect = Suspect(job.spec, _objective(job, device), rows.train, rows.validation)
+            suspect = Suspect(job.spec, _objective(job, device), rows.train, rows.validation, job.row_names)
             raise explain(suspect, again, _epochs(job, again, rows, Solo()), report.epoch)
         if team.rank == 0:
             health = probe.look(report.train, report.validation, best=report.best)
@@ -141,6 +147,18 @@ class _Rows:
 
     train: RowSource
     validation: Part
+
+
+def _check_shards(job: Job, team: Team) -> None:
+    """Raise TrainingError, on all workers together, if one of them does not see the training rows on its disk."""
+    shards = job.shards
+    sees_them = shards is None or find_shards(Path(shards.folder), shards.key) == shards
+    blind = [host for host in team.gather(None if sees_them else platform.node()) if host]
+    if shards and blind:
+        raise TrainingError(
+            f"data.memory: training rows stream from {shards.folder}, which the worker on {blind[0]} does not have; "
+            "put DRIVETRAIN_HOME on a disk that all nodes share, or keep the rows in memory (data.memory: resident)"
+        )
 
 
 def _source(job: Job, device: torch.device) -> RowSource:
@@ -234,7 +252,7 @@ def _scaled(dataset: Dataset, rows: Rows) -> Rows:
     targets = rows.targets
     if dataset.task == "regression":
         targets = dataset.target.apply(targets.astype(np.float32)).astype(np.float32)
-    return Rows(dataset.features.apply(rows.features), targets, lengths=rows.lengths)
+    return Rows(dataset.features.apply(rows.features), targets, lengths=rows.lengths, ids=rows.ids)
 
 
 def resident(rows: Rows, device: torch.device) -> Part:
@@ -242,4 +260,4 @@ def resident(rows: Rows, device: torch.device) -> Part:
     # Ray hands arrays out read-only from shared memory: the tensors need rows of their own.
     features, targets = torch.from_numpy(rows.features.copy()), torch.from_numpy(rows.targets.copy())
     lengths = None if rows.lengths is None else torch.from_numpy(rows.lengths.copy())
-    return Part(features.to(device), targets.to(device), lengths)
+    return Part(features.to(device), targets.to(device), lengths, rows.ids)

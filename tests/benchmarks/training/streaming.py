@@ -1,17 +1,19 @@
 """A table of 2 GB trained from memory and streamed from disk: rows a second, and the memory that streaming takes.
 
-    python -m tests.benchmarks.training.streaming WORKPLACE RESULT [GIGABYTES]
+    python -m tests.benchmarks.training.streaming [--workplace FOLDER] [--result FILE] [--gigabytes SIZE]
 
 Each job is a process with a Ray of its own. Its memory is the sum of the proportional set sizes of the process and all
 its descendants, looked at five times a second, so the object store counts as well. What the same job takes for a tiny
 table (Python, torch, Ray) is subtracted.
 """
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,38 @@ ROWS_A_GROUP = 2**20  # what pyarrow writes by default
 TINY_ROWS = 10_000
 LEAST_SHARE = 0.5
 MOST_BYTES = 2**30
+
+_EXAMPLES = """
+examples:
+  python -m tests.benchmarks.training.streaming                   everything: about five minutes, and 4 GB of disk
+  python -m tests.benchmarks.training.streaming --gigabytes 0.2
+
+exit status: 0 all targets hold, 1 a target was missed or a job failed, 2 wrong usage.
+"""
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """What the user chose; `job` is what a process of the benchmark's own is to do."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.training.streaming",
+        description="Measure training from disk beside training from memory.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    folder = Path("build/streaming")
+    parser.add_argument("--workplace", type=Path, default=folder, help=f"for tables and runs (default: {folder})")
+    parser.add_argument("--result", type=Path, help="the figures as JSON (default: streaming.json in the workplace)")
+    parser.add_argument("--gigabytes", type=size, default=2.0, help="size of the table (default: 2)")
+    parser.add_argument("--job", nargs=3, help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
+
+
+def size(text: str) -> float:
+    """For argparse: a size at which the table has as many rows as the tiny one or more."""
+    least = 4 * FEATURES * TINY_ROWS / 1e9
+    if not (given := float(text)) >= least:
+        raise argparse.ArgumentTypeError(f"expected {least:g} or more, came {text}")
+    return given
 
 
 def write_table(path: Path, rows: int) -> None:
@@ -93,11 +127,11 @@ def tree_bytes(pid: int) -> int:
     return total
 
 
-def main(workplace: str, result: str, gigabytes: str = "2") -> None:
+def measure(folder: Path, result: Path, gigabytes: float) -> None:
     """Write the tables, run the jobs one after another, and write what they came to; exits 1 if a target is missed."""
-    folder = Path(workplace)
     folder.mkdir(parents=True, exist_ok=True)
-    rows = int(float(gigabytes) * 1e9 / (4 * FEATURES))
+    result.parent.mkdir(parents=True, exist_ok=True)
+    rows = int(gigabytes * 1e9 / (4 * FEATURES))
     for name, count in (("large", rows), ("tiny", TINY_ROWS)):
         write_table(folder / f"{name}.parquet", count)
     tiny, streamed = (measured(folder, folder / f"{name}.parquet", "stream") for name in ("tiny", "large"))
@@ -105,7 +139,7 @@ def main(workplace: str, result: str, gigabytes: str = "2") -> None:
     share = streamed["rows_per_second"] / resident["rows_per_second"]
     added = streamed["peak_bytes"] - tiny["peak_bytes"]
     told = {"rows": rows, "tiny": tiny, "streamed": streamed, "resident": resident, "share": share, "added": added}
-    Path(result).write_text(json.dumps(told, indent=2))
+    result.write_text(json.dumps(told, indent=2))
     print(
         f"streamed at {share:.2f} of the resident speed (wanted: {LEAST_SHARE}), in {added / 2**20:.0f} MiB more than"
     )
@@ -113,5 +147,15 @@ def main(workplace: str, result: str, gigabytes: str = "2") -> None:
     sys.exit(share < LEAST_SHARE or added > MOST_BYTES)
 
 
+def main() -> None:
+    """Run what the command line asks for."""
+    chosen = parse(sys.argv[1:])
+    if chosen.job:
+        train(*chosen.job)
+        return
+    folder = chosen.workplace.absolute()
+    measure(folder, chosen.result or folder / "streaming.json", chosen.gigabytes)
+
+
 if __name__ == "__main__":
-    train(*sys.argv[2:]) if sys.argv[1] == "--job" else main(*sys.argv[1:])
+    main()

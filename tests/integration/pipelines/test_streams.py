@@ -16,7 +16,7 @@ from pipelines.data.scan import scan
 from pipelines.data.shards import ShardReader, Shards
 from pipelines.data.shuffling import shuffle_to_shards
 from pipelines.data.streams import load_streamed
-from pipelines.errors import DataError
+from pipelines.errors import DataError, NonFiniteError
 from pipelines.export.graph import build_predictor, predict
 from pipelines.models.network import build_network
 from pipelines.pipeline import run_pipeline
@@ -62,13 +62,13 @@ def test_a_streamed_job_is_served_and_told_of(cluster: None, home: Home, tmp_pat
     assert not list(home.directory.glob("checkpoints/*/*"))
 
 
-def sorted_job(folder: Path, rows: int = 6000) -> TrainingSpec:
+def sorted_job(folder: Path, rows: int = 6000, memory: str = "stream", **sections: object) -> TrainingSpec:
     """Rows in the order of their four classes, a file each."""
     for label in range(4):
         numbers = np.arange(label * rows // 4, (label + 1) * rows // 4)
         frame = pd.DataFrame({"number": numbers.astype(np.float32), "other": 1.0, "target": label})
         frame.to_parquet(folder / f"{label}.parquet", row_group_size=400)
-    return small(data={"source": "parquet", "path": str(folder), "memory": "stream", "standardize": False})
+    return small(data={"source": "parquet", "path": str(folder), "memory": memory, "standardize": False}, **sections)
 
 
 def shuffled(spec: TrainingSpec, dataset: Dataset, folder: Path) -> Shards:
@@ -154,6 +154,23 @@ def test_files_that_change_meanwhile_are_told_of(cluster: None, tmp_path: Path) 
     with pytest.raises(DataError, match="came a new class '9'"):
         shuffled(spec, dataset, tmp_path / "shards")
     assert not (tmp_path / "shards").exists()
+
+
+@pytest.mark.parametrize("memory", ["stream", "resident"])
+def test_a_row_that_ends_the_training_is_named(memory: str, cluster: None, home: Home, tmp_path: Path) -> None:
+    """By its file and its place there, whether rows stream or stay in memory."""
+    (tmp_path / "rows").mkdir()
+    spec = sorted_job(tmp_path / "rows", rows=400, memory=memory, training={"epochs": 1, "batch_size": 1})
+    dataset = load_streamed(spec) if memory == "stream" else load_dataset(spec)
+    assert dataset.train.ids is not None
+    name = dataset.row_names.of(dataset.train.ids)[-1]
+    place, file = name.split(" of ")
+    frame = pd.read_parquet(tmp_path / "rows" / file)
+    frame.loc[int(place) - 1, "number"] = 3e38
+    frame.to_parquet(tmp_path / "rows" / file, row_group_size=30)
+    with pytest.raises(NonFiniteError, match=rf"with the training rows {name}; try") as caught:
+        run_pipeline(spec, Recorder())
+    assert caught.value.rows == (name,)
 
 
 def test_too_few_rows_to_draw_parts_for_are_refused(cluster: None, tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ class RayHead:
     """A running head. Its drivers and workers have `home` as their DRIVETRAIN_HOME."""
 
     home: Path
+    address: str
+    """What RAY_ADDRESS is to be."""
     dashboard: str
     command: list[str]
     environment: Mapping[str, str]
@@ -89,7 +91,8 @@ def _head(home: Path, cpus: int, resources: Mapping[str, int], folder: str) -> R
         "OMP_NUM_THREADS": "1",
         "RAY_AUTH_MODE": "disabled",
     }
-    return RayHead(home, f"http://127.0.0.1:{dashboard}", command, environment, _start(command, environment, home))
+    popen = _start(command, environment, home)
+    return RayHead(home, f"127.0.0.1:{gcs}", f"http://127.0.0.1:{dashboard}", command, environment, popen)
 
 
 def _start(command: list[str], environment: Mapping[str, str], home: Path) -> subprocess.Popen[bytes]:

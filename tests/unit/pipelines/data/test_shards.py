@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipelines.data import shards as module
+from pipelines.data.draws import row_ids
 from pipelines.data.shards import Block, ShardReader, Shards, check_disk, find_shards, num_shards, write_shards
 from pipelines.errors import ResourceError, TrainingError
 
@@ -26,7 +27,7 @@ def blocks(fail_after: int = 100) -> Iterator[Block]:
         rows = np.arange(start, start + 20)
         order = np.argsort(rows % 4, kind="stable")
         counts = np.bincount(rows % 4, minlength=SHARDS)
-        yield Block(features_of(rows[order]), rows[order], tuple(counts.tolist()))
+        yield Block(features_of(rows[order]), rows[order], tuple(counts.tolist()), row_ids(1, start, 20)[order])
 
 
 def written(folder: Path) -> Shards:
@@ -43,6 +44,7 @@ def test_rows_come_back_in_any_order(tmp_path: Path) -> None:
     expected = asked // 15 + asked % 15 * 4
     np.testing.assert_array_equal(targets, expected)
     np.testing.assert_array_equal(features, features_of(expected))
+    np.testing.assert_array_equal(reader.ids(asked), row_ids(1, 0, ROWS)[expected])
     assert len(reader.take(asked[:0])[0]) == 0
 
 
@@ -82,7 +84,7 @@ def test_altered_shards_are_refused(harm: str, tmp_path: Path) -> None:
 
 def test_a_full_disk_is_told_of_before(tmp_path: Path) -> None:
     check_disk(tmp_path / "new", 1000, (2,), "<i8")
-    with pytest.raises(ResourceError, match=rf"stream from {tmp_path}, where they need 14901161.4 GiB and .* are free"):
+    with pytest.raises(ResourceError, match=rf"stream from {tmp_path}, where they need 22351742.0 GiB and .* are free"):
         check_disk(tmp_path, 10**15, (2,), "<i8")
 
 

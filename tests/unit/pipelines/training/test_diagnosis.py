@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pipelines.data.row_names import BY_NUMBER
 from pipelines.errors import NonFiniteError, TrainingError
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
@@ -60,7 +61,7 @@ def explained(
     spec: TrainingSpec, network: nn.Module, epoch: int, train: Part = TRAIN, validation: Part = VALIDATION
 ) -> TrainingError:
     """What is found when a network trains from its beginning to an epoch whose loss is said not to be finite."""
-    suspect = Suspect(spec, Objective(spec.loss, spec.regularization), train, validation)
+    suspect = Suspect(spec, Objective(spec.loss, spec.regularization), train, validation, BY_NUMBER)
     again = Fitting(network, spec)
     return explain(suspect, again, fit(again, spec, train, validation, 1.0, Solo()), epoch)
 
@@ -81,12 +82,12 @@ def diagnosed(
     raise AssertionError("nothing went wrong")
 
 
-def batch_of_the_huge_row() -> tuple[int, tuple[int, ...]]:
+def batch_of_the_huge_row() -> tuple[int, tuple[str, ...]]:
     """Its step in the first epoch, and the rows that it shares it with."""
     for step, update in enumerate(Batches(ROWS, BATCH, 0, 1).stochastic(seed=0, epoch=1), start=1):
-        rows = tuple(update.chunks[0].tolist())
+        rows = update.chunks[0].tolist()
         if HUGE_ROW in rows:
-            return step, rows
+            return step, tuple(str(row + 1) for row in rows)
     raise AssertionError("every row has its turn")
 
 
@@ -159,8 +160,8 @@ def test_a_rate_that_is_too_high_is_told_with_the_advice(optimizer: str) -> None
 
 def test_a_validation_row_is_told_as_one() -> None:
     error = diagnosed(spec_of(), validation=part(2, 3e38))
-    assert (error.part, error.step, error.rows) == ("validation", 1, tuple(range(ROWS)))
-    assert "with the validation rows 0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 30 more" in str(error)
+    assert (error.part, error.step, error.rows) == ("validation", 1, tuple(map(str, range(1, ROWS + 1))))
+    assert "with the validation rows 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 30 more" in str(error)
 
 
 def test_without_standardisation_that_is_advised() -> None:
@@ -182,6 +183,6 @@ def test_the_hooks_are_taken_away() -> None:
 
 
 def test_the_error_can_be_sent() -> None:
-    error = NonFiniteError(3, 2, "training", (1, 2), "the loss", "less")
+    error = NonFiniteError(3, 2, "training", ("1", "2"), "the loss", "less")
     again = pickle.loads(pickle.dumps(error))
-    assert (str(again), again.rows, again.place) == (str(error), (1, 2), "the loss")
+    assert (str(again), again.rows, again.place) == (str(error), ("1", "2"), "the loss")

@@ -1,6 +1,7 @@
 """Rows from shards train as resident ones do, and go on where they were left."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from pipelines.data.dataset import Dataset
 from pipelines.data.loading import load_dataset
 from pipelines.data.shards import Block, Shards, write_shards
-from pipelines.errors import NonFiniteError
+from pipelines.errors import NonFiniteError, TrainingError
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
 from pipelines.training import slabs as module
@@ -67,7 +68,8 @@ def written(spec: TrainingSpec, dataset: Dataset, folder: Path) -> Shards:
     def blocks() -> Iterator[Block]:
         places = np.arange(len(train)) % NUM_SHARDS
         order = np.argsort(places, kind="stable")
-        yield Block(features[order], train.targets[order], tuple(np.bincount(places).tolist()))
+        assert train.ids is not None
+        yield Block(features[order], train.targets[order], tuple(np.bincount(places).tolist()), train.ids[order])
 
     shape, kinds = dataset.row_shape, (train.targets.dtype.str, features.dtype.str)
     return write_shards(folder, "key", NUM_SHARDS, shape, kinds[0], blocks(), kinds[1])
@@ -113,7 +115,12 @@ def test_targets_stay_with_their_rows_and_rows_can_be_asked_for(tmp_path: Path) 
     job = job_of(tmp_path / "rows")
     source = source_of(job)
     known = {tuple(row): target for row, target in zip(job.train.features.tolist(), job.train.targets, strict=True)}
-    (features,), targets = source.take(torch.randperm(len(source)))
+    asked = torch.randperm(len(source))
+    (features,), targets = source.take(asked)
+    assert job.train.ids is not None
+    numbers = {int(number): row for row, number in enumerate(job.train.ids)}
+    places = [numbers[int(number)] for number in source.ids(asked)]
+    np.testing.assert_array_equal(job.train.features[places], features)
     assert all(known[tuple(row)] == target for row, target in zip(features.tolist(), targets.tolist(), strict=True))
 
 
@@ -170,7 +177,19 @@ def test_a_loss_that_is_not_finite_is_explained(tmp_path: Path) -> None:
     job = job_of(tmp_path / "rows", **DIVERGING)
     with pytest.raises(NonFiniteError, match="with the training rows") as caught:
         list(train(job, Solo(), CPU))
-    assert set(caught.value.rows) <= set(range(len(job.train)))
+    assert job.train.ids is not None
+    assert set(caught.value.rows) <= set(job.row_names.of(job.train.ids))
+    with pytest.raises(NonFiniteError) as resident:
+        list(train(replace(job, shards=None), Solo(), CPU))
+    assert set(resident.value.rows) <= set(job.row_names.of(job.train.ids))
+
+
+def test_rows_that_a_worker_does_not_see_are_told_of_before_the_first_step(tmp_path: Path) -> None:
+    job = job_of(tmp_path / "rows")
+    assert job.shards is not None
+    elsewhere = replace(job.shards, folder=str(tmp_path / "elsewhere"))
+    with pytest.raises(TrainingError, match=r"elsewhere, which the worker on .* does not have; put DRIVETRAIN_HOME on"):
+        next(train(replace(job, shards=elsewhere), Solo(), CPU))
 
 
 def test_an_error_of_the_reader_comes_through_and_leaves_no_thread(tmp_path: Path) -> None:
