@@ -104,8 +104,10 @@ def _to_onnx(
             activations = [{"RNN_TANH": "Tanh", "RNN_RELU": "Relu"}[mode]] * (2 if bidirectional else 1)
             states, last = op.RNN(x_TBF, w, r, b, steps, activations=activations, **options)
     # (T, D, B, H) → (B, T, DH) and (D, B, H) → (B, DH), with D the directions
-    states_BTH = op.Reshape(op.Transpose(states, perm=[2, 0, 1, 3]), op.Constant(value_ints=[0, 0, -1]))  # type: ignore[arg-type] # typed as if for eager use
-    last_BH = op.Reshape(op.Transpose(last, perm=[1, 0, 2]), op.Constant(value_ints=[0, -1]))  # type: ignore[arg-type] # the same
+    shape_BTH: Any = op.Constant(value_ints=[0, 0, -1])  # typed as if for eager use
+    shape_BH: Any = op.Constant(value_ints=[0, -1])
+    states_BTH = op.Reshape(op.Transpose(states, perm=[2, 0, 1, 3]), shape_BTH)
+    last_BH = op.Reshape(op.Transpose(last, perm=[1, 0, 2]), shape_BH)
     return states_BTH, last_BH
 
 

@@ -1,7 +1,5 @@
 """Images as training sees them: mirrored, moved, cut and enlarged at random, all in one resampling of each batch."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -19,14 +17,15 @@ class Augmented(nn.Module):
         super().__init__()
         self.network, self.settings = network, settings
 
-    def forward(self, images_BCHW: Tensor) -> Any:  # noqa: ANN401 - whatever the network gives
+    def forward(self, images_BCHW: Tensor) -> Tensor:
         """(B, C, H, W) → what the network makes of it."""
         seen = (
             functional.grid_sample(images_BCHW, self._views(images_BCHW), align_corners=False)
             if self.training
             else images_BCHW
         )
-        return self.network(seen)
+        outputs: Tensor = self.network(seen)
+        return outputs
 
     def _views(self, images_BCHW: Tensor) -> Tensor:
         """Where in its image each value is taken from, (B, H, W, 2) in [-1, 1]; outside is 0, the mean if standardised.

@@ -34,7 +34,7 @@ class LeanAdam(torch.optim.Adam):
                 _update(group, grads, moments)
         return None
 
-    step.hooked = True  # type: ignore[attr-defined] # what torch marks steps with that it need not wrap for its profiler
+    vars(step)["hooked"] = True  # what torch marks steps with that it need not wrap for its profiler
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on from a state."""

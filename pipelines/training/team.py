@@ -1,11 +1,14 @@
 """How a worker meets the others: alone, or through torch.distributed."""
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch.distributed
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+T = TypeVar("T")
+"""What workers exchange: whatever can be pickled."""
 
 
 class Team(Protocol):
@@ -26,7 +29,7 @@ class Team(Protocol):
     def follow(self, decision: bool, /) -> bool:
         """What worker 0 has decided."""
 
-    def gather(self, mine: Any, /) -> list[Any]:  # noqa: ANN401 - whatever can be pickled
+    def gather(self, mine: T, /) -> list[T]:
         """What each worker has, in the order of their ranks."""
 
 
@@ -56,7 +59,7 @@ class Solo:
         """Its own decision."""
         return decision
 
-    def gather(self, mine: Any, /) -> list[Any]:  # noqa: ANN401 - as in Team
+    def gather(self, mine: T, /) -> list[T]:
         """Nobody else has anything."""
         return [mine]
 
@@ -89,7 +92,7 @@ class DistributedTeam:
         torch.distributed.broadcast(told, src=0)
         return bool(told)
 
-    def gather(self, mine: Any, /) -> list[Any]:  # noqa: ANN401 - as in Team
+    def gather(self, mine: T, /) -> list[T]:
         """All-gather, pickled: every worker runs the same code for the same user."""
         everybody: list[Any] = [None] * self.size
         torch.distributed.all_gather_object(everybody, mine)

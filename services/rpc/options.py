@@ -30,7 +30,7 @@ def with_options_of(settings: type[S], prefix: str) -> Callable[[Callable[[S], N
         parameters = [_parameter(name, field, prefix) for name, field in settings.model_fields.items()]
         command.__name__, command.__doc__ = run.__name__, f"{inspect.getdoc(run)}\n\n{variables}"
         command.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": None}
-        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # what Typer reads
+        vars(command)["__signature__"] = inspect.Signature(parameters)  # what Typer reads
         return command
 
     return decorate
@@ -43,8 +43,9 @@ def _parameter(name: str, field: FieldInfo, prefix: str) -> inspect.Parameter:
     metavar = "<choice>" if get_origin(field.annotation) is Literal else None  # in words: narrow, so that names fit
     variable = f"{prefix}_{word.upper()}"
     info: Any = typer.Option(declared, envvar=variable, show_envvar=False, metavar=metavar, help=_help(field))
-    kind = Annotated[field.annotation, info]  # type: ignore[name-defined] # made of a value
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=kind)
+    kind: Any = field.annotation
+    annotation = Annotated[kind, info]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=annotation)
 
 
 def _help(field: FieldInfo) -> str:

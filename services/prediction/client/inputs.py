@@ -19,7 +19,7 @@ class Frame(Protocol):
     def columns(self) -> Iterable[Any]:
         """Names of the columns."""
 
-    def __getitem__(self, name: Any, /) -> Any: ...  # noqa: ANN401 - columns are of any kind
+    def __getitem__(self, name: str, /) -> object: ...
 
 
 Data: TypeAlias = ArrayLike | Mapping[str, ArrayLike] | Sequence[Mapping[str, Any]] | Frame

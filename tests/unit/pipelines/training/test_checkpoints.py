@@ -20,7 +20,7 @@ from pipelines.training import slabs
 from pipelines.training.checkpoints import Checkpoints, Moment, claimed, forget
 from pipelines.training.loop import EpochReport, Fitting, fit
 from pipelines.training.slabs import Part
-from pipelines.training.team import Solo
+from pipelines.training.team import Solo, T
 from pipelines.training.worker import Job, Trained, make_job, train
 
 CPU = torch.device("cpu")
@@ -290,8 +290,9 @@ def test_a_worker_that_does_not_see_the_checkpoint_of_the_first_says_so(tmp_path
 
         rank, size = 1, 2
 
-        def gather(self, mine: object, /) -> list[object]:
-            return [Moment(3), mine]
+        def gather(self, mine: T, /) -> list[T]:
+            theirs: Any = Moment(3)
+            return [theirs, mine]
 
     with pytest.raises(TrainingError, match=r"no whole checkpoint of 3 epochs in .*do all nodes share DRIVETRAIN_HOME"):
         list(train(job_of(spec_of(), tmp_path), Second(), CPU))
