@@ -26,13 +26,14 @@ def test_a_cluster_that_dies_for_good_ends_the_job_with_a_reason(tmp_path: Path)
     cluster, home = tmp_path / "cluster", tmp_path / "home"
     cluster.mkdir()
     home.mkdir()
-    with ray_head(cluster) as head:
-        variables = {"RAY_ADDRESS": head.address, "RAY_AUTH_MODE": "disabled"}
-        with running("train", *SPEC, home=home, **variables) as job:
-            eventually(lambda: any(home.glob("checkpoints/*/*/*.pt")), within_s=120)
-            kill_cluster(head)
-            code = job.popen.wait(90)
-            printed = job.printed()
+    with (
+        ray_head(cluster) as head,
+        running("train", *SPEC, home=home, RAY_ADDRESS=head.address, RAY_AUTH_MODE="disabled") as job,
+    ):
+        eventually(lambda: any(home.glob("checkpoints/*/*/*.pt")), within_s=120)
+        kill_cluster(head)
+        code = job.popen.wait(90)
+        printed = job.printed()
     (run_id,) = (folder.name for folder in (home / "checkpoints").iterdir())
     assert code == 1, printed
     assert f"what was trained is kept, go on with it: drivetrain resume {run_id}" in printed

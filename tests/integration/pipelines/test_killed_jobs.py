@@ -1,9 +1,14 @@
-"""Jobs whose workers are killed at random steps: one run, no gap and no double in its metrics, the same weights."""
+"""Jobs whose workers are killed at random steps: one run without gap or double, and the same weights.
+
+Their rows stay in memory, or stream from disk.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
@@ -17,6 +22,7 @@ from tests.integration.pipelines.killing import AFTER_CHECKPOINT, BEFORE_CHECKPO
 pytestmark = [pytest.mark.usefixtures("cluster"), pytest.mark.slow, pytest.mark.timeout(600)]
 
 OF_THE_CLOCK = {"epoch_seconds", "rows_per_second"}
+RESIDENT = {"source": "synthetic", "rows": 20_000, "features": 500, "classes": 3}
 
 
 def long_epochs(retries: int, **sections: Any) -> TrainingSpec:  # noqa: ANN401 - whatever a section takes
@@ -28,13 +34,22 @@ def long_epochs(retries: int, **sections: Any) -> TrainingSpec:  # noqa: ANN401 
         "checkpoints": {"every_minutes": 0},
     }
     return small(
-        data={"source": "synthetic", "rows": 20_000, "features": 500, "classes": 3},
+        data=sections.pop("data", RESIDENT),
         model={"family": "mlp", "hidden": [16], "norm": "layer", "dropout": 0.2},
         optimizer={"name": "adam", "learning_rate": 0.003},
         schedule={"name": "cosine", "warmup_epochs": 1.5},
         training=training | sections.pop("training"),
         **sections,
     )
+
+
+def streamed_epochs(folder: Path, retries: int, epochs: int) -> TrainingSpec:
+    """Such epochs of rows that come from two shards."""
+    features = np.random.default_rng(0).standard_normal((30_000, 500), dtype=np.float32)
+    table = pd.DataFrame(features, columns=[f"x{column}" for column in range(500)])
+    table.assign(target=features[:, :3].argmax(axis=1)).to_parquet(folder / "rows.parquet", index=False)
+    data = {"source": "parquet", "path": str(folder / "rows.parquet"), "memory": "stream"}
+    return long_epochs(retries, data=data, training={"epochs": epochs})
 
 
 def weights(home: Home, outcome: Outcome) -> Mapping[str, bytes]:
@@ -80,6 +95,15 @@ def test_a_worker_killed_at_ten_random_steps(home: Home) -> None:
 def test_one_of_two_workers_killed_at_two_random_steps(home: Home) -> None:
     spec, watcher = long_epochs(2, training={"epochs": 3}, compute={"workers": 2}), Recorder()
     with Killer("ray::RayTrainWorker", home.directory, [AFTER_CHECKPOINT] * 2) as killer:
+        disturbed = run_pipeline(spec, watcher)
+    assert len(killer.left) == 2
+    assert any(moment is not None and moment.updates for moment in killer.left)
+    assert_same(home, disturbed, spec)
+
+
+def test_a_worker_killed_while_rows_stream(home: Home, tmp_path: Path) -> None:
+    spec, watcher = streamed_epochs(tmp_path, 2, epochs=4), Recorder()
+    with Killer("ray::Worker", home.directory, [AFTER_CHECKPOINT] * 2) as killer:
         disturbed = run_pipeline(spec, watcher)
     assert len(killer.left) == 2
     assert any(moment is not None and moment.updates for moment in killer.left)

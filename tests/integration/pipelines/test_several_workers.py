@@ -1,13 +1,19 @@
 """Two workers under Ray Train compute what one worker computes."""
 
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipelines.data.loading import load_dataset
+from pipelines.data.shards import Shards
+from pipelines.errors import TrainingError
 from pipelines.pipeline import run_pipeline
 from pipelines.tracking import FAILURE_TAG
+from pipelines.training.launcher import launch
 from pipelines.training.loop import EpochReport
+from pipelines.training.worker import make_job
 from tests.integration.pipelines.cluster import is_idle
 from tests.integration.pipelines.jobs import FOREVER, MODEL, Home, Recorder, eventually, small
 
@@ -21,6 +27,14 @@ def figures(report: EpochReport) -> list[float]:
     """All of an epoch that does not depend on the clock."""
     accuracies = [part.metrics["accuracy"] for part in (report.train, report.validation)]
     return [report.train.loss, report.validation.loss, report.penalty, *accuracies]
+
+
+def test_two_workers_without_the_drivers_disk_are_told_of(home: Home, tmp_path: Path) -> None:
+    spec = small(data=UNEVEN, compute={"workers": 2})
+    elsewhere = Shards(str(tmp_path / "elsewhere"), "key", (701,), (6,), "<i8", ("",))
+    with pytest.raises(TrainingError, match=rf"stream from {tmp_path}/elsewhere, which the worker on .* does not have"):
+        list(launch(make_job(spec, load_dataset(spec), shards=elsewhere), 2))
+    eventually(is_idle)
 
 
 def interrupt(report: EpochReport) -> None:
