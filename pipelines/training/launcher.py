@@ -72,7 +72,7 @@ Watch = LocalRay | RemoteRay
 def ray_session() -> Iterator[None]:
     """Ray at `RAY_ADDRESS`, else a local one that ends with the block; a session that is already open is left alone.
 
-    Raises ResourceError if the address does not answer.
+    Raises ResourceError if the address does not answer, or a machine is too busy to start a Ray.
     """
     if ray.is_initialized():
         yield
@@ -83,8 +83,9 @@ def ray_session() -> Iterator[None]:
     on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **local_only)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ResourceError(f"no Ray cluster answers at RAY_ADDRESS={address}: {error}") from error
+    except Exception as error:  # Ray raises that itself where a node of its own takes more than half a minute
+        what = "no local Ray started" if address == "local" else f"no Ray cluster answers at RAY_ADDRESS={address}"
+        raise ResourceError(f"{what}: {error}") from error
     if callable(on_sigterm) and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_sigterm)  # with Ray's own the process aborts and closes no run
     try:

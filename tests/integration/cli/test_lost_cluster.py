@@ -30,9 +30,9 @@ def test_a_cluster_that_dies_for_good_ends_the_job_with_a_reason(tmp_path: Path)
         ray_head(cluster) as head,
         running("train", *SPEC, home=home, RAY_ADDRESS=head.address, RAY_AUTH_MODE="disabled") as job,
     ):
-        eventually(lambda: any(home.glob("checkpoints/*/*/*.pt")), within_s=240)
+        eventually(lambda: any(home.glob("checkpoints/*/*/*.pt")), within_s=120)
         kill_cluster(head)
-        code = job.popen.wait(120)
+        code = job.popen.wait(90)
         printed = job.printed()
     (run_id,) = (folder.name for folder in (home / "checkpoints").iterdir())
     assert code == 1, printed
