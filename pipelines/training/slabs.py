@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -73,7 +72,7 @@ class Part:
     def ids(self, rows: Tensor) -> RowIds:
         """(N,): where these rows, which are indices on the CPU, are from."""
         places = rows.numpy()
-        return places.astype(np.uint64) if self.origins is None else self.origins[places]
+        return places.astype("uint64") if self.origins is None else self.origins[places]
 
     def inputs(self, rows: Tensor) -> tuple[Tensor, ...]:
         """What a network takes of these rows, which are indices on the CPU: features, and lengths if rows have them."""
