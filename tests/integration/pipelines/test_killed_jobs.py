@@ -1,4 +1,4 @@
-"""Jobs whose workers are killed at random steps: one run without gap or double, and the same weights.
+"""Jobs whose workers, or driver, are killed at random steps: one run without gap or double, and the same weights.
 
 Their rows stay in memory, or stream from disk.
 """
@@ -12,12 +12,15 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from pipelines.pipeline import Outcome, run_pipeline
+from pipelines.pipeline import Outcome, resume_pipeline, run_pipeline
 from pipelines.spec.training_spec import TrainingSpec
+from pipelines.spec_file import dump_spec
 from pipelines.tracking import RESTARTS_TAG
+from tests.integration.cli.commands import processes_of, running
 from tests.integration.pipelines.cluster import is_idle
 from tests.integration.pipelines.jobs import MODEL, Home, Recorder, eventually, small
-from tests.integration.pipelines.killing import AFTER_CHECKPOINT, BEFORE_CHECKPOINT, Killer
+from tests.integration.pipelines.killing import AFTER_CHECKPOINT, BEFORE_CHECKPOINT, Killer, newest
+from tests.integration.pipelines.processes import kill
 
 pytestmark = [pytest.mark.usefixtures("cluster"), pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -50,6 +53,12 @@ def streamed_epochs(folder: Path, retries: int, epochs: int) -> TrainingSpec:
     table.assign(target=features[:, :3].argmax(axis=1)).to_parquet(folder / "rows.parquet", index=False)
     data = {"source": "parquet", "path": str(folder / "rows.parquet"), "memory": "stream"}
     return long_epochs(retries, data=data, training={"epochs": epochs})
+
+
+def shards_of(home: Home) -> Mapping[str, tuple[int, int]]:
+    """Which files the shards of a job are, and when they were written."""
+    files = {file.name: file.stat() for file in home.directory.glob("checkpoints/*/*-rows/*")}
+    return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in files.items()}
 
 
 def weights(home: Home, outcome: Outcome) -> Mapping[str, bytes]:
@@ -108,3 +117,19 @@ def test_a_worker_killed_while_rows_stream(home: Home, tmp_path: Path) -> None:
     assert len(killer.left) == 2
     assert any(moment is not None and moment.updates for moment in killer.left)
     assert_same(home, disturbed, spec)
+
+
+def test_a_killed_driver_leaves_shards_that_the_next_one_finds(home: Home, tmp_path: Path) -> None:
+    spec, file, seen = streamed_epochs(tmp_path, 0, epochs=3), tmp_path / "spec.yaml", []
+    file.write_text(dump_spec(spec))
+    with running("train", str(file), home=tmp_path) as job:
+        eventually(lambda: newest(tmp_path) is not None or job.popen.poll() is not None, within_s=120)
+        kill(job.popen.pid)
+        job.popen.wait(30)
+    written, (run,) = shards_of(home), home.runs()
+    assert len(written) == 3, job.printed()  # and what says that they are whole
+    eventually(lambda: not any("ray::Worker" in command for command in processes_of(tmp_path).values()), within_s=60)
+    watcher = Recorder(on_epoch=lambda _: seen.append(shards_of(home)))
+    resumed = resume_pipeline(run.info.run_id, spec, watcher)
+    assert seen == [written] * 3
+    assert_same(home, resumed, spec)

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pipelines.data.loading import load_dataset
@@ -27,6 +28,27 @@ def figures(report: EpochReport) -> list[float]:
     """All of an epoch that does not depend on the clock."""
     accuracies = [part.metrics["accuracy"] for part in (report.train, report.validation)]
     return [report.train.loss, report.validation.loss, report.penalty, *accuracies]
+
+
+def streamed(folder: Path) -> dict[str, object]:
+    """A `data` section of rows that fill more than one shard, of which two workers cannot have as many each."""
+    random = np.random.default_rng(0)
+    features = random.standard_normal((12_001, 1000), dtype=np.float32)
+    table = pd.DataFrame(features, columns=[f"x{column}" for column in range(1000)])
+    table.assign(target=features[:, :3].argmax(axis=1)).to_parquet(folder / "rows.parquet")
+    return {"source": "parquet", "path": str(folder / "rows.parquet"), "memory": "stream"}
+
+
+def test_two_workers_give_the_curve_of_one_from_streamed_rows(home: Home, tmp_path: Path) -> None:
+    data, curves = streamed(tmp_path), []
+    # Few updates: the last bits differ, and grow with each of them.
+    optimizer, training = {"name": "sgd", "learning_rate": 0.3}, {"epochs": 4, "batch_size": 1024}
+    for workers in (1, 2):
+        watcher = Recorder()
+        run_pipeline(small(data=data, optimizer=optimizer, training=training, compute={"workers": workers}), watcher)
+        curves.append(np.array([figures(report) for report in watcher.reports]))
+    assert curves[0][-1, 0] < 0.8 * curves[0][0, 0]
+    np.testing.assert_allclose(curves[1], curves[0], atol=1e-5)
 
 
 def test_two_workers_without_the_drivers_disk_are_told_of(home: Home, tmp_path: Path) -> None:
