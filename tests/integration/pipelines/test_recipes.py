@@ -33,4 +33,4 @@ def test_a_recipe_keeps_its_promise(
         main(["character-names", "character-names.csv"])
     outcome = run_pipeline(load_spec(recipe), Recorder())
     assert outcome.test.metrics[metric] > least, outcome.test.metrics
-    assert outcome.seconds < 60
+    assert outcome.seconds < 180  # a minute where nothing else runs, beside other tests up to three
