@@ -18,7 +18,7 @@ from pipelines.data.files import (
     read_schema,
     row_groups,
 )
-from pipelines.data.plans import PIECE_BYTES, Piece
+from pipelines.data.plans import PIECE_BYTES, Piece, Size
 from pipelines.data.row_names import RowNames
 from pipelines.data.table import Table
 from pipelines.errors import DataError
@@ -98,3 +98,30 @@ def _pieces_of_file(file: int, groups: list[int], most: int) -> Iterator[Piece]:
         rows += count
     if taken:
         yield Piece(file, first, tuple(taken))
+
+
+@dataclass(frozen=True)
+class FramesPlan:
+    """What is the same in each `Plan` whose rows come from CSV and Parquet files."""
+
+    frames: Frames
+    size: Size
+    block_rows: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Columns, in the order of the first file."""
+        return self.frames.names
+
+    @property
+    def row_names(self) -> RowNames:
+        """What messages call the rows, by their ids."""
+        return self.frames.row_names
+
+    def bare(self) -> Self:
+        """The same: files are few, and large."""
+        return self
+
+    def pieces(self) -> list[Piece]:
+        """All rows, in their order. Raises DataError."""
+        return self.frames.pieces(self.size.row_bytes)

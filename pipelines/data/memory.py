@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.data.planning import plan_of
-from pipelines.data.plans import Size
 from pipelines.spec.data import Data, Streamable
 
 SHARE = 1 / 10
@@ -22,7 +21,6 @@ class Choice:
     streamed: bool
     reason: str
     """With the figures, for people; empty where there was nothing to choose."""
-    size: Size | None = None
 
 
 def choose_memory(source: Data, memory_bytes: int | None = None) -> Choice:
@@ -34,11 +32,11 @@ def choose_memory(source: Data, memory_bytes: int | None = None) -> Choice:
     size = plan_of(source).size
     told = f"{size.rows:,} rows of {size.row_bytes:,} bytes are {_gib(size.total_bytes)}"
     if source.memory == "stream":
-        return Choice(True, f"data streams from disk, as data.memory asks: {told}", size)
+        return Choice(True, f"data streams from disk, as data.memory asks: {told}")
     memory = memory_bytes or machine_memory()
     streamed = size.total_bytes > SHARE * memory
     where = "streams from disk: more than" if streamed else "stays in memory: at most"
-    return Choice(streamed, f"data {where} a tenth of {_gib(memory)}, as {told}", size)
+    return Choice(streamed, f"data {where} a tenth of {_gib(memory)}, as {told}")
 
 
 def machine_memory() -> int:

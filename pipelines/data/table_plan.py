@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.data.blocks import Frames
+from pipelines.data.blocks import Frames, FramesPlan
 from pipelines.data.columns import read_columns
 from pipelines.data.dataset import Dataset
 from pipelines.data.draws import RowIds
@@ -16,7 +16,6 @@ from pipelines.data.extents import csv_extent
 from pipelines.data.files import CSV_SUFFIXES, PARQUET_SUFFIXES, find_files, row_groups
 from pipelines.data.loading import assemble, fit_encoding, shaped
 from pipelines.data.plans import BLOCK_BYTES, Encoder, Piece, Sample, Size
-from pipelines.data.row_names import RowNames
 from pipelines.data.table import Table
 from pipelines.data.words import Words
 from pipelines.spec.data import CsvSource, ParquetSource
@@ -27,13 +26,10 @@ _CATEGORY_BYTES = 64
 
 
 @dataclass(frozen=True)
-class TablePlan:
+class TablePlan(FramesPlan):
     """A `Plan` for columns of numbers and names."""
 
     source: CsvSource | ParquetSource
-    frames: Frames
-    size: Size
-    block_rows: int
 
     @classmethod
     def of(cls, source: CsvSource | ParquetSource, block_bytes: int = BLOCK_BYTES) -> "TablePlan":
@@ -45,30 +41,12 @@ class TablePlan:
         columns = len(source.features) if source.features else max(1, len(frames.names) - 1)
         numbers = columns - len(source.categories)
         size = Size(rows, max(4, 4 * numbers + _CATEGORY_BYTES * len(source.categories)))
-        return cls(source, frames, size, max(1, block_bytes // size.row_bytes))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Columns, in the order of the first file."""
-        return self.frames.names
+        return cls(frames, size, max(1, block_bytes // size.row_bytes), source)
 
     @property
     def target_name(self) -> str:
         """The column that is predicted."""
         return self.source.target
-
-    @property
-    def row_names(self) -> RowNames:
-        """What messages call the rows, by their ids."""
-        return self.frames.row_names
-
-    def bare(self) -> "TablePlan":
-        """The same: files are few, and large."""
-        return self
-
-    def pieces(self) -> list[Piece]:
-        """All rows, in their order. Raises DataError."""
-        return self.frames.pieces(self.size.row_bytes)
 
     def read(self, piece: Piece) -> Iterator[tuple[RowIds, Table]]:
         """Blocks of rows (N,), checked as resident ones are. Raises DataError, which counts rows within their file."""

@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipelines.data.blocks import Frames
+from pipelines.data.blocks import Frames, FramesPlan
 from pipelines.data.dataset import Dataset
 from pipelines.data.draws import RowIds
 from pipelines.data.extents import csv_extent
 from pipelines.data.files import are_parquet, find_files, row_groups
 from pipelines.data.plans import BLOCK_BYTES, Encoder, Piece, Sample, Size
-from pipelines.data.row_names import RowNames
 from pipelines.data.table import Table
 from pipelines.data.texts import TEXT_SUFFIXES, assemble_texts, check_names, read_texts
 from pipelines.data.words import Words
@@ -31,13 +30,10 @@ _TOKEN_BYTES = 8
 
 
 @dataclass(frozen=True)
-class TextPlan:
+class TextPlan(FramesPlan):
     """A `Plan` for a column of texts."""
 
     source: TextSource
-    frames: Frames
-    size: Size
-    block_rows: int
 
     @classmethod
     def of(cls, source: TextSource, block_bytes: int = BLOCK_BYTES) -> "TextPlan":
@@ -47,30 +43,12 @@ class TextPlan:
         check_names(source, frames.names)
         frames = replace(frames, types={source.text: str})
         size = _size(source, frames)
-        return cls(source, frames, size, max(1, block_bytes // size.row_bytes))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Columns, in the order of the first file."""
-        return self.frames.names
+        return cls(frames, size, max(1, block_bytes // size.row_bytes), source)
 
     @property
     def target_name(self) -> str:
         """The column that is predicted."""
         return self.source.target
-
-    @property
-    def row_names(self) -> RowNames:
-        """What messages call the rows, by their ids."""
-        return self.frames.row_names
-
-    def bare(self) -> "TextPlan":
-        """The same: files are few, and large."""
-        return self
-
-    def pieces(self) -> list[Piece]:
-        """All rows, in their order. Raises DataError."""
-        return self.frames.pieces(self.size.row_bytes)
 
     def read(self, piece: Piece) -> Iterator[tuple[RowIds, Table]]:
         """Blocks of rows (N,), checked as resident ones are. Raises DataError, which counts rows within their file."""
