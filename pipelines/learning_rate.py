@@ -51,9 +51,10 @@ def search_learning_rate(spec: TrainingSpec) -> RateSearch:
 
 def _dataset(spec: TrainingSpec) -> Dataset:
     """Of streamed data, which Ray reads, the sample is what the test runs on."""
-    if not choose_memory(spec.data).streamed:
+    plan = choose_memory(spec.data).plan
+    if plan is None:
         return load_dataset(spec)
     from pipelines.training.launcher import ray_session  # seconds of import that resident data need not pay
 
     with ray_session():
-        return load_streamed(spec)
+        return load_streamed(spec, plan)

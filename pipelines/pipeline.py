@@ -89,7 +89,7 @@ def resume_pipeline(run_id: str, spec: TrainingSpec, watcher: Watcher) -> Outcom
 def _run_in(opening: AbstractContextManager[Run], spec: TrainingSpec, watcher: Watcher) -> Outcome:
     started = time.monotonic()
     choice = _choose(spec, watcher)
-    with ray_session() if choice.streamed else nullcontext():
+    with nullcontext() if choice.plan is None else ray_session():
         dataset, network = _load(spec, choice)
         watcher.stage("starting Ray")
         with ray_session():
@@ -127,14 +127,14 @@ def run_pipeline_in(run: Run, spec: TrainingSpec, watcher: Watcher, retries: int
 def _choose(spec: TrainingSpec, watcher: Watcher) -> Choice:
     watcher.stage("loading data")
     choice = choose_memory(spec.data)
-    if choice.streamed:
+    if choice.plan is not None:
         watcher.stage(choice.reason)
     return choice
 
 
 def _load(spec: TrainingSpec, choice: Choice) -> tuple[Dataset, nn.Module]:
     """Streamed data is read by Ray, which must be there."""
-    dataset = load_streamed(spec) if choice.streamed else load_dataset(spec)
+    dataset = load_dataset(spec) if choice.plan is None else load_streamed(spec, choice.plan)
     network = network_of(spec, dataset.row_shape, dataset.num_outputs, dataset.vocabulary)
     return replace(dataset, memory=choice.reason), network
 

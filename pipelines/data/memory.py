@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.data.planning import plan_of
+from pipelines.data.plans import Plan
 from pipelines.spec.data import Data, Streamable
 
 SHARE = 1 / 10
@@ -18,7 +19,8 @@ _LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_b
 class Choice:
     """Where the rows of a job will be, and why."""
 
-    streamed: bool
+    plan: Plan | None
+    """How they stream; None where they stay in memory."""
     reason: str
     """With the figures, for people; empty where there was nothing to choose."""
 
@@ -28,15 +30,16 @@ def choose_memory(source: Data, memory_bytes: int | None = None) -> Choice:
     is free, so that the same machine always decides alike. Raises DataError for files that cannot be read.
     """
     if not isinstance(source, Streamable) or source.memory == "resident":
-        return Choice(False, "")
-    size = plan_of(source).size
+        return Choice(None, "")
+    plan = plan_of(source)
+    size = plan.size
     told = f"{size.rows:,} rows of {size.row_bytes:,} bytes are {_gib(size.total_bytes)}"
     if source.memory == "stream":
-        return Choice(True, f"data streams from disk, as data.memory asks: {told}")
+        return Choice(plan, f"data streams from disk, as data.memory asks: {told}")
     memory = memory_bytes or machine_memory()
     streamed = size.total_bytes > SHARE * memory
     where = "streams from disk: more than" if streamed else "stays in memory: at most"
-    return Choice(streamed, f"data {where} a tenth of {_gib(memory)}, as {told}")
+    return Choice(plan if streamed else None, f"data {where} a tenth of {_gib(memory)}, as {told}")
 
 
 def machine_memory() -> int:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from pipelines.data.dataset import Dataset, Stream
 from pipelines.data.draws import uniform
 from pipelines.data.loading import digested
-from pipelines.data.planning import plan_of
 from pipelines.data.plans import TRAIN, Piece, Plan, Sample, parts_of
 from pipelines.data.ray_blocks import results_of
 from pipelines.data.splits import SplitIndices
@@ -20,7 +19,7 @@ from pipelines.data.table import Table, joined
 from pipelines.data.targets import Targets, check_classes, distinct_classes, encode_target
 from pipelines.data.words import WordCounter, Words
 from pipelines.errors import DataError
-from pipelines.spec.data import Split, Streamable
+from pipelines.spec.data import Split
 from pipelines.spec.training_spec import TrainingSpec
 
 SAMPLE_BYTES = 32 * 2**20
@@ -85,11 +84,10 @@ class _Totals:
         return together.lowest(self.limits[part])
 
 
-def scan(spec: TrainingSpec, source: Streamable, sample_bytes: int = SAMPLE_BYTES) -> Dataset:
+def scan(spec: TrainingSpec, plan: Plan, sample_bytes: int = SAMPLE_BYTES) -> Dataset:
     """Read all rows once, with Ray Data; the dataset's parts are samples. Raises DataError, naming column and row."""
-    plan = plan_of(source)
     most = max(100, sample_bytes // plan.size.row_bytes)
-    limits = _thresholds(plan.size.rows, source.split, most)
+    limits = _thresholds(plan.size.rows, spec.data.split, most)
     totals = _Totals(dict.fromkeys(range(3), most))
     digest = hashlib.sha256()
     for block in results_of(plan.pieces(), partial(_summaries, plan=plan.bare(), spec=spec, limits=limits)):

@@ -4,17 +4,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipelines.data.dataset import Dataset
+from pipelines.data.plans import Plan
 from pipelines.data.shards import Shards
-from pipelines.spec.data import Streamable
 from pipelines.spec.training_spec import TrainingSpec
 
 
-def load_streamed(spec: TrainingSpec) -> Dataset:
+def load_streamed(spec: TrainingSpec, plan: Plan) -> Dataset:
     """Check and count all rows, and keep samples; Ray must be there. Raises DataError."""
     from pipelines.data.scan import scan
 
-    assert isinstance(spec.data, Streamable), spec.data
-    return scan(spec, spec.data)
+    return scan(spec, plan)
 
 
 def write_training_rows(

@@ -10,8 +10,9 @@ from pipelines.pipeline import run_pipeline
 from pipelines.spec_file import load_spec, recipes
 from pipelines.training.launcher import ray_session
 from tests.integration.cli.commands import drivetrain, processes_of
-from tests.integration.pipelines.jobs import Home, Recorder, eventually
+from tests.integration.pipelines.jobs import Home, Recorder
 from tests.integration.pipelines.test_recipes import PROMISES
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -43,10 +44,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     return Home(tmp_path)
 
 
-@pytest.mark.timeout(400)
-def test_the_demo_trains_serves_and_asks_and_can_be_run_again(home: Home) -> None:
+@pytest.mark.timeout(900)
+def test_the_demo_trains_serves_and_asks(home: Home) -> None:
     for time in (1, 2):
-        result = drivetrain("demo", home=home.directory, within_s=180)
+        result = drivetrain("demo", home=home.directory)
         assert result.returncode == 0, result.stderr
         assert result.stderr == ""
         rows = re.findall(r"(digits-\w+)\s*│\s*(\d+)\s*│\s*(\d\.\d+)\s*│(.+?)│(.+?)│\s*[\d.]+ ms", result.stdout)

@@ -4,9 +4,8 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,9 @@ from services.prediction.pb.open_inference_pb2_grpc import GRPCInferenceServiceS
 from tests.integration.prediction.serving import ROW, raw_probabilities, raw_request
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import plain_classifier, probabilities
+from tests.waiting import eventually
 
 COMMAND = [sys.executable, "-m", "services.prediction", "--port", "0", "--metrics-port", "0", "--no-rest"]
-STARTED_WITHIN_S = 60
 
 
 @dataclass(frozen=True)
@@ -71,16 +70,8 @@ class Target:
             assert self.popen.poll() is None, self.log.read_text()
             return bool(found)
 
-        wait_until(is_there, STARTED_WITHIN_S)
+        eventually(is_there)
         return found[0]
-
-
-def wait_until(condition: Callable[[], bool], within_s: float) -> None:
-    """Return as soon as it holds; fail if it does not within the time."""
-    until_s = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < until_s, f"not within {within_s} s"
-        time.sleep(0.02)
 
 
 def make_store(directory: Path) -> Store:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import grpc
 
-from tests.fuzz.server import State, Target, target, wait_until
+from tests.fuzz.server import State, Target, target
 from tests.fuzz.sockets import ATTACKS, slow_connections
 from tests.integration.prediction.serving import raw_request
 from tests.integration.prediction.store import Store
+from tests.waiting import eventually
 
 WARM_UP_ROUNDS = 5
 GROWTH_MIB, GROWTH_SHARE = 24, 0.1
@@ -55,7 +56,7 @@ def besiege(store: Store, directory: Path, transport: str, seed: int, *, seconds
             attack_once(rng, it, tried)
         tried["slow_connections"] += slow_connections(it.port, connections, min(5, seconds))
         it.check_answers()
-        wait_until(lambda: it.state.descriptors <= before.descriptors + 8, 30)
+        eventually(lambda: it.state.descriptors <= before.descriptors + 8)
         return Siege(transport, before, settled(it), time.monotonic() - started_s, tried, it.statuses())
 
 
@@ -80,5 +81,5 @@ def settled(it: Target) -> State:
         last.append(it.state)
         return (last[-1].threads, last[-1].descriptors) == (last[-2].threads, last[-2].descriptors)
 
-    wait_until(is_still, 30)
+    eventually(is_still)
     return last[-1]

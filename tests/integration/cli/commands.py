@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.integration.pipelines.jobs import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 DRIVETRAIN = [sys.executable, "-m", "services.cli"]
 ROOT = Path(__file__).parents[3]
@@ -29,7 +29,7 @@ def environment(home: Path, **variables: str) -> Mapping[str, str]:
 
 
 def drivetrain(
-    *arguments: str, home: Path, cwd: Path | None = None, within_s: float = 150, **variables: str
+    *arguments: str, home: Path, cwd: Path | None = None, within_s: float = 2 * PATIENCE_S, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, in `home` unless `cwd` says where."""
     return subprocess.run(
@@ -53,7 +53,7 @@ class Running:
     def printed(self) -> str:
         return self.log.read_text()
 
-    def wait_for(self, text: str, within_s: float = 90) -> None:
+    def wait_for(self, text: str) -> None:
         """Return when it has printed the text; fail if it ends before."""
 
         def has_come() -> bool:
@@ -62,7 +62,7 @@ class Running:
             assert text in printed or not ended, printed
             return text in printed
 
-        eventually(has_come, within_s)
+        eventually(has_come)
 
 
 @contextmanager

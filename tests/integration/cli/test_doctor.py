@@ -20,8 +20,8 @@ from services.cli.checks.services import prediction_service
 from services.cli.checks.tracking import tracking
 from tests.integration.cli.commands import SERVERS, drivetrain
 from tests.integration.cli.faulty_service import FaultyService, listening
-from tests.integration.pipelines.jobs import eventually
 from tests.integration.pipelines.ports import answers, free_port
+from tests.waiting import eventually
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +72,7 @@ def server(tmp_path: Path) -> Iterator[str]:
     with (tmp_path / "server.log").open("w") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
-        eventually(lambda: answers(f"http://127.0.0.1:{port}/health"), within_s=120)
+        eventually(lambda: answers(f"http://127.0.0.1:{port}/health"))
         yield str(port)
     finally:
         os.killpg(process.pid, signal.SIGTERM)

@@ -7,11 +7,11 @@ from mlflow import MlflowClient
 
 from pipelines.tracking import FAILURE_TAG
 from tests.integration.cli.commands import running
-from tests.integration.pipelines.jobs import eventually
 from tests.integration.pipelines.processes import kill, named
 from tests.integration.training.ray_head import RayHead, ray_head
+from tests.waiting import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.slow
 
 SPEC = ("digits-mlp", "--set", "training.epochs=1000000", "--set", "training.early_stopping=null")
 
@@ -30,7 +30,7 @@ def test_a_cluster_that_dies_for_good_ends_the_job_with_a_reason(tmp_path: Path)
         ray_head(cluster) as head,
         running("train", *SPEC, home=home, RAY_ADDRESS=head.address, RAY_AUTH_MODE="disabled") as job,
     ):
-        eventually(lambda: any(home.glob("checkpoints/*/*/*.pt")), within_s=120)
+        eventually(lambda: any(home.glob("checkpoints/*/*/*.pt")))
         kill_cluster(head)
         code = job.popen.wait(90)
         printed = job.printed()

@@ -7,7 +7,8 @@ import pytest
 
 from pipelines.tracking import FAILURE_TAG
 from tests.integration.cli.commands import drivetrain, processes_of, running
-from tests.integration.pipelines.jobs import Home, eventually
+from tests.integration.pipelines.jobs import Home
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 

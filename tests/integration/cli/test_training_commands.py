@@ -19,11 +19,11 @@ from services.cli.errors import AccessError, InputError
 from services.cli.main import app
 from tests.integration.cli.commands import SERVERS, drivetrain, environment, running
 from tests.integration.cli.conftest import SPEC, write_clouds
-from tests.integration.pipelines.jobs import eventually
 from tests.integration.pipelines.ports import free_port
 from tests.integration.training.ray_head import RayHead, ray_head
+from tests.waiting import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.slow
 
 SERVE = [sys.executable, "-m", "services.training"]
 ENDLESS = ["--set", "training.epochs=1000000"]
@@ -58,7 +58,7 @@ class Desk:
     def end(self, job: str) -> None:
         """Cancel a job and wait for its end."""
         self.ask("cancel", job)
-        eventually(lambda: self.state(job) == "killed", 90)
+        eventually(lambda: self.state(job) == "killed")
 
     def state(self, job: str) -> object:
         return next(each["state"] for each in self.jobs("--limit", "100") if each["id"] == job)
@@ -170,8 +170,8 @@ def test_ctrl_c_leaves_the_job_running_until_it_is_cancelled_and_resumed(desk: D
                 raise
             return False
 
-    eventually(is_resumed, 60)
-    eventually(lambda: desk.state(job) == "running", 90)
+    eventually(is_resumed)
+    eventually(lambda: desk.state(job) == "running")
     desk.end(job)
 
 

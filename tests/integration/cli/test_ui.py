@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cli.commands import drivetrain, processes_of, running
-from tests.integration.pipelines.jobs import eventually
 from tests.integration.pipelines.ports import answers, free_port
+from tests.waiting import eventually
 
 
 @pytest.mark.slow
@@ -16,7 +16,7 @@ def test_the_ui_answers_until_it_is_told_to_end(tmp_path: Path) -> None:
     port = free_port()
     with running("ui", "--port", str(port), home=tmp_path) as command:
         command.wait_for(f"the MLflow UI will be at http://127.0.0.1:{port} (Ctrl-C ends it)")
-        eventually(lambda: answers(f"http://127.0.0.1:{port}/"), within_s=90)
+        eventually(lambda: answers(f"http://127.0.0.1:{port}/"))
         command.popen.send_signal(signal.SIGTERM)
         assert command.popen.wait(30) == 0
         noise = ("Traceback", "Warning", "Registry store URI", "INFO:")

@@ -10,6 +10,7 @@ from pipelines.home import mlflow_client
 from pipelines.pipeline import run_pipeline
 from pipelines.training.launcher import ray_session
 from tests.integration.pipelines.jobs import BARELY, Home, Job, Recorder, small
+from tests.operators import built_once
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,12 @@ def cluster() -> Iterator[None]:
         patch.delenv("RAY_ADDRESS", raising=False)
         with ray_session():
             yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_table_of_operators() -> Iterator[None]:
+    with built_once():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import shutil
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -111,11 +110,3 @@ class Home:
     def _rename(self, table: str, name: str) -> None:
         with closing(sqlite3.connect(self.directory / "mlflow.db")) as connection:
             connection.execute(f"ALTER TABLE {table} RENAME TO {name}")
-
-
-def eventually(condition: Callable[[], bool], within_s: float = 30) -> None:
-    """Return as soon as the condition holds; fail if it does not within the time."""
-    until_s = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < until_s, f"not within {within_s} s"
-        time.sleep(0.05)

@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Self
 
 from pipelines.training.checkpoints import Moment
-from tests.integration.pipelines.jobs import eventually
 from tests.integration.pipelines.processes import kill, titled
+from tests.waiting import eventually
 
 BEFORE_CHECKPOINT, AFTER_CHECKPOINT = False, True
 
@@ -59,7 +59,7 @@ class Killer:
             self._kill()
 
     def _wait(self, condition: Callable[[], bool]) -> None:
-        eventually(lambda: condition() or self._is_over.is_set(), within_s=120)
+        eventually(lambda: condition() or self._is_over.is_set())
 
     def _fresh(self) -> list[int]:
         """Workers that come after the last kill, in which Ray may take all of a team down."""

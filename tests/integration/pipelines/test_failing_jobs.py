@@ -21,7 +21,8 @@ from pipelines.tracking import FAILURE_TAG
 from pipelines.training.loop import EpochReport
 from tests.integration.pipelines.cluster import is_idle, total
 from tests.integration.pipelines.conftest import History
-from tests.integration.pipelines.jobs import FOREVER, MODEL, Home, Recorder, eventually, small
+from tests.integration.pipelines.jobs import FOREVER, MODEL, Home, Recorder, small
+from tests.waiting import eventually
 
 DIVERGING = build_spec(
     {

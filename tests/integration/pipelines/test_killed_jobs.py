@@ -18,11 +18,12 @@ from pipelines.spec_file import dump_spec
 from pipelines.tracking import RESTARTS_TAG
 from tests.integration.cli.commands import processes_of, running
 from tests.integration.pipelines.cluster import is_idle
-from tests.integration.pipelines.jobs import MODEL, Home, Recorder, eventually, small
+from tests.integration.pipelines.jobs import MODEL, Home, Recorder, small
 from tests.integration.pipelines.killing import AFTER_CHECKPOINT, BEFORE_CHECKPOINT, Killer, newest
 from tests.integration.pipelines.processes import kill
+from tests.waiting import eventually
 
-pytestmark = [pytest.mark.usefixtures("cluster"), pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.usefixtures("cluster"), pytest.mark.slow]
 
 OF_THE_CLOCK = {"epoch_seconds", "rows_per_second"}
 RESIDENT = {"source": "synthetic", "rows": 20_000, "features": 500, "classes": 3}
@@ -101,11 +102,11 @@ def test_a_worker_killed_at_ten_random_steps(home: Home) -> None:
     assert_same(home, disturbed, spec)
 
 
-def test_one_of_two_workers_killed_at_two_random_steps(home: Home) -> None:
-    spec, watcher = long_epochs(2, training={"epochs": 3}, compute={"workers": 2}), Recorder()
-    with Killer("ray::RayTrainWorker", home.directory, [AFTER_CHECKPOINT] * 2) as killer:
+def test_one_of_two_workers_killed_at_a_random_step(home: Home) -> None:
+    spec, watcher = long_epochs(1, training={"epochs": 2}, compute={"workers": 2}), Recorder()
+    with Killer("ray::RayTrainWorker", home.directory, [AFTER_CHECKPOINT]) as killer:
         disturbed = run_pipeline(spec, watcher)
-    assert len(killer.left) == 2
+    assert len(killer.left) == 1
     assert any(moment is not None and moment.updates for moment in killer.left)
     assert_same(home, disturbed, spec)
 
@@ -123,12 +124,12 @@ def test_a_killed_driver_leaves_shards_that_the_next_one_finds(home: Home, tmp_p
     spec, file, seen = streamed_epochs(tmp_path, 0, epochs=3), tmp_path / "spec.yaml", []
     file.write_text(dump_spec(spec))
     with running("train", str(file), home=tmp_path) as job:
-        eventually(lambda: newest(tmp_path) is not None or job.popen.poll() is not None, within_s=120)
+        eventually(lambda: newest(tmp_path) is not None or job.popen.poll() is not None)
         kill(job.popen.pid)
         job.popen.wait(30)
     written, (run,) = shards_of(home), home.runs()
     assert len(written) == 3, job.printed()  # and what says that they are whole
-    eventually(lambda: not any("ray::Worker" in command for command in processes_of(tmp_path).values()), within_s=60)
+    eventually(lambda: not any("ray::Worker" in command for command in processes_of(tmp_path).values()))
     watcher = Recorder(on_epoch=lambda _: seen.append(shards_of(home)))
     resumed = resume_pipeline(run.info.run_id, spec, watcher)
     assert seen == [written] * 3

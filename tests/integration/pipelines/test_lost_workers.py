@@ -13,8 +13,9 @@ from pipelines.training.launcher import Replaced, launch
 from pipelines.training.loop import EpochReport
 from pipelines.training.worker import Job, Trained, make_job
 from tests.integration.pipelines.cluster import is_idle
-from tests.integration.pipelines.jobs import FOREVER, eventually, small
+from tests.integration.pipelines.jobs import FOREVER, small
 from tests.integration.pipelines.processes import kill, titled
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("cluster", "home")
 
@@ -114,7 +115,6 @@ def test_a_fault_of_the_job_is_not_tried_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_fault_of_the_job_of_two_is_not_tried_again(tmp_path: Path) -> None:
     spec = small(
         data={"source": "sklearn", "dataset": "diabetes"},

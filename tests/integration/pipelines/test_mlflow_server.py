@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.pipeline import run_pipeline
-from tests.integration.pipelines.jobs import BARELY, MODEL, Home, Recorder, eventually, small
+from tests.integration.pipelines.jobs import BARELY, MODEL, Home, Recorder, small
 from tests.integration.pipelines.ports import answers, free_port
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def server(tmp_path: Path, template: Home) -> Iterator[str]:
     with (tmp_path / "server.log").open("w") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
-        eventually(lambda: answers(f"{address}/health"), within_s=90)
+        eventually(lambda: answers(f"{address}/health"))
         yield address
     finally:
         os.killpg(process.pid, signal.SIGTERM)

@@ -16,7 +16,8 @@ from pipelines.training.launcher import launch
 from pipelines.training.loop import EpochReport
 from pipelines.training.worker import make_job
 from tests.integration.pipelines.cluster import is_idle
-from tests.integration.pipelines.jobs import FOREVER, MODEL, Home, Recorder, eventually, small
+from tests.integration.pipelines.jobs import FOREVER, MODEL, Home, Recorder, small
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 

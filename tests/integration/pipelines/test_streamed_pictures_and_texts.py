@@ -10,14 +10,10 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from pipelines.data.dataset import Dataset
 from pipelines.data.draws import row_ids
 from pipelines.data.pictures import read_pictures
 from pipelines.data.plans import TRAIN, parts_of
-from pipelines.data.scan import scan
-from pipelines.data.shards import ShardReader, Shards
-from pipelines.data.shuffling import shuffle_to_shards
-from pipelines.data.streams import load_streamed
+from pipelines.data.shards import ShardReader
 from pipelines.errors import DataError
 from pipelines.export.graph import build_predictor, predict
 from pipelines.models.network import network_of
@@ -27,6 +23,7 @@ from pipelines.registry.texts import fit_vocabulary
 from pipelines.spec.data import ImagesSource, TextSource
 from pipelines.spec.training_spec import TrainingSpec
 from tests.integration.pipelines.jobs import MODEL, Home, Recorder, small
+from tests.integration.pipelines.streaming import scanned, shuffled
 from tests.integration.pipelines.test_texts import reviews
 from tests.unit.pipelines.data.albums import write_album
 
@@ -73,7 +70,7 @@ def test_a_streamed_job_is_served_and_as_good_as_a_resident_one(
 ) -> None:
     spec, recorder = make(tmp_path, "stream"), Recorder()
     outcome = run_pipeline(spec, recorder)
-    dataset = load_streamed(spec)
+    dataset = scanned(spec)
     resident = run_pipeline(make(tmp_path, "resident"), Recorder())
     assert outcome.test.metrics["accuracy"] > 0.9
     assert abs(outcome.test.metrics["accuracy"] - resident.test.metrics["accuracy"]) < 0.1
@@ -91,14 +88,9 @@ def test_a_streamed_job_is_served_and_as_good_as_a_resident_one(
     np.testing.assert_allclose(served[0], expected["probabilities"], atol=1e-5)
 
 
-def shuffled(spec: TrainingSpec, dataset: Dataset, folder: Path) -> Shards:
-    assert dataset.stream is not None
-    return shuffle_to_shards(spec, dataset, dataset.stream, folder, lambda _: None, shard_bytes=4096)
-
-
 def test_every_picture_is_in_one_part_and_training_ones_are_on_disk(cluster: None, tmp_path: Path) -> None:
     spec = picture_job(tmp_path)
-    dataset = load_streamed(spec)
+    dataset = scanned(spec)
     shards = shuffled(spec, dataset, tmp_path / "shards")
     assert (shards.features_type, len(shards), len(shards.sizes)) == ("|u1", dataset.num_train, 6)
     training, _ = ShardReader(shards).take(np.arange(len(shards)))
@@ -113,7 +105,7 @@ def test_the_vocabulary_is_that_of_all_training_rows(cluster: None, tmp_path: Pa
     frame.to_parquet(tmp_path / "reviews.parquet", row_group_size=150)
     spec = text_job(tmp_path)
     assert isinstance(spec.data, TextSource)
-    dataset = scan(spec, spec.data, sample_bytes=1)
+    dataset = scanned(spec, sample_bytes=1)
     assert len(dataset.train) == 100
     parts = parts_of(row_ids(0, 0, TEXTS), spec.data.split, spec.seed)
     training = frame["review"].to_numpy(object)[parts == TRAIN]

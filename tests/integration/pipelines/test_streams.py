@@ -10,21 +10,17 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from pipelines.data.dataset import Dataset
 from pipelines.data.loading import load_dataset
-from pipelines.data.scan import scan
-from pipelines.data.shards import ShardReader, Shards
-from pipelines.data.shuffling import shuffle_to_shards
-from pipelines.data.streams import load_streamed
+from pipelines.data.shards import ShardReader
 from pipelines.errors import DataError, NonFiniteError
 from pipelines.export.graph import build_predictor, predict
 from pipelines.models.network import build_network
 from pipelines.pipeline import run_pipeline
 from pipelines.records import MEMORY_TAG
 from pipelines.registry.package import WEIGHTS_FILE
-from pipelines.spec.data import ParquetSource
 from pipelines.spec.training_spec import TrainingSpec
 from tests.integration.pipelines.jobs import MODEL, Home, Recorder, small
+from tests.integration.pipelines.streaming import scanned, shuffled
 from tests.unit.pipelines.data.frames import birds, birds_spec
 
 
@@ -37,7 +33,7 @@ def bird_job(folder: Path, memory: str = "stream") -> TrainingSpec:
 def test_a_streamed_job_is_served_and_told_of(cluster: None, home: Home, tmp_path: Path) -> None:
     spec, recorder = bird_job(tmp_path), Recorder()
     outcome = run_pipeline(spec, recorder)
-    dataset = load_streamed(spec)
+    dataset = scanned(spec)
     resident = run_pipeline(bird_job(tmp_path, "resident"), Recorder())
     assert outcome.test.metrics["accuracy"] > 0.8
     assert abs(outcome.validation.metrics["log_loss"] - resident.validation.metrics["log_loss"]) < 0.1
@@ -71,15 +67,10 @@ def sorted_job(folder: Path, rows: int = 6000, memory: str = "stream", **section
     return small(data={"source": "parquet", "path": str(folder), "memory": memory, "standardize": False}, **sections)
 
 
-def shuffled(spec: TrainingSpec, dataset: Dataset, folder: Path) -> Shards:
-    assert dataset.stream is not None
-    return shuffle_to_shards(spec, dataset, dataset.stream, folder, lambda _: None, shard_bytes=4096)
-
-
 def test_sorted_rows_are_shuffled_and_none_is_lost(cluster: None, tmp_path: Path) -> None:
     (tmp_path / "rows").mkdir()
     spec = sorted_job(tmp_path / "rows")
-    dataset = load_streamed(spec)
+    dataset = scanned(spec)
     shards = shuffled(spec, dataset, tmp_path / "shards")
     assert len(shards) == dataset.num_train == sum(dataset.class_counts.values())
     assert len(shards.sizes) > 8
@@ -97,16 +88,15 @@ def test_sorted_rows_are_shuffled_and_none_is_lost(cluster: None, tmp_path: Path
     written = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "shards").iterdir()}
     assert shuffled(spec, dataset, tmp_path / "shards") == shards  # found, not written again
     assert written == {file.name: file.stat().st_mtime_ns for file in (tmp_path / "shards").iterdir()}
-    again = shuffled(spec, load_streamed(spec), tmp_path / "others")
+    again = shuffled(spec, scanned(spec), tmp_path / "others")
     assert again.sha256 == shards.sha256
 
 
 def test_samples_are_bounded_and_uniform(cluster: None, tmp_path: Path) -> None:
     spec = sorted_job(tmp_path)
-    assert isinstance(spec.data, ParquetSource)
-    dataset = scan(spec, spec.data, sample_bytes=8 * 300)
+    dataset = scanned(spec, sample_bytes=8 * 300)
     assert [len(part) for part in (dataset.train, dataset.validation, dataset.test)] == [300] * 3
-    assert dataset.digest == load_streamed(spec).digest
+    assert dataset.digest == scanned(spec).digest
     assert 4000 < dataset.num_train < 4400
     for part in (dataset.train, dataset.validation, dataset.test):
         assert np.bincount(part.targets.astype(int), minlength=4).min() > 45  # four standard deviations below 75
@@ -114,7 +104,7 @@ def test_samples_are_bounded_and_uniform(cluster: None, tmp_path: Path) -> None:
 
 def test_classes_and_scales_are_those_of_resident_rows(cluster: None, tmp_path: Path) -> None:
     spec = bird_job(tmp_path)
-    streamed, resident = load_streamed(spec), load_dataset(bird_job(tmp_path, "resident"))
+    streamed, resident = scanned(spec), load_dataset(bird_job(tmp_path, "resident"))
     assert (streamed.labels, streamed.feature_names) == (resident.labels, resident.feature_names)
     assert [type(column) for column in streamed.encoding.columns] == [type(c) for c in resident.encoding.columns]
     np.testing.assert_allclose(streamed.features.mean, resident.features.mean, rtol=0.05)
@@ -143,7 +133,7 @@ def test_a_bad_value_at_the_end_is_told_before_a_run_is_opened(
 def test_files_that_change_meanwhile_are_told_of(cluster: None, tmp_path: Path) -> None:
     (tmp_path / "rows").mkdir()
     spec = sorted_job(tmp_path / "rows", rows=400)
-    dataset = load_streamed(spec)
+    dataset = scanned(spec)
     frame = pd.read_parquet(tmp_path / "rows/3.parquet")
     pd.concat([frame, frame], ignore_index=True).to_parquet(tmp_path / "rows/3.parquet")
     with pytest.raises(
@@ -161,7 +151,7 @@ def test_a_row_that_ends_the_training_is_named(memory: str, cluster: None, home:
     """By its file and its place there, whether rows stream or stay in memory."""
     (tmp_path / "rows").mkdir()
     spec = sorted_job(tmp_path / "rows", rows=400, memory=memory, training={"epochs": 1, "batch_size": 1})
-    dataset = load_streamed(spec) if memory == "stream" else load_dataset(spec)
+    dataset = scanned(spec) if memory == "stream" else load_dataset(spec)
     assert dataset.train.ids is not None
     name = dataset.row_names.of(dataset.train.ids)[-1]
     place, file = name.split(" of ")
@@ -176,4 +166,4 @@ def test_a_row_that_ends_the_training_is_named(memory: str, cluster: None, home:
 def test_too_few_rows_to_draw_parts_for_are_refused(cluster: None, tmp_path: Path) -> None:
     birds(6).to_csv(tmp_path / "birds.csv", index=False)
     with pytest.raises(DataError, match=r"data\.memory: resident"):
-        load_streamed(small(data=birds_spec(tmp_path / "birds.csv", memory="stream")))
+        scanned(small(data=birds_spec(tmp_path / "birds.csv", memory="stream")))

@@ -18,7 +18,7 @@ from tests.integration.cli.commands import ROOT
 from tests.integration.pipelines.jobs import small
 from tests.integration.pipelines.two_nodes import DATA, EPOCHS
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 
 def one_worker() -> list[float]:

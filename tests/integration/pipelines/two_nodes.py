@@ -20,7 +20,8 @@ from pipelines.data.loading import load_dataset
 from pipelines.training.launcher import launch, ray_session
 from pipelines.training.loop import EpochReport
 from pipelines.training.worker import Job, Trained, make_job
-from tests.integration.pipelines.jobs import eventually, small
+from tests.integration.pipelines.jobs import small
+from tests.waiting import eventually
 
 DATA = {"source": "synthetic", "rows": 3000, "features": 4, "classes": 3}
 EPOCHS = 60

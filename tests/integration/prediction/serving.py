@@ -4,8 +4,7 @@ from __future__ import annotations  # the asynchronous stub exists in the checke
 
 import asyncio
 import json
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from services.prediction.server import PredictionServer, build
 from services.prediction.settings import Settings
 from services.prediction.sources import Registry
 from tests.unit.prediction.graphs import FloatArray
+from tests.waiting import eventually_async
 
 if TYPE_CHECKING:
     from services.prediction.pb.open_inference_pb2_grpc import GRPCInferenceServiceAsyncStub
@@ -90,18 +90,10 @@ async def serving(source: Registry, *, ready: bool = True, **settings: object) -
             stub = GRPCInferenceServiceStub(channel)
             started = Serving(server, channel, stub)
             if ready:
-                await eventually(lambda: _is_ready(stub))
+                await eventually_async(lambda: _is_ready(stub))
             yield started
     finally:
         await server.stop(grace_s=5)
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]], within_s: float = 15) -> None:
-    """Return as soon as the condition holds; fail if it does not within the time."""
-    until_s = time.monotonic() + within_s
-    while not await condition():
-        assert time.monotonic() < until_s, f"not within {within_s} s"
-        await asyncio.sleep(0.01)
 
 
 def raw_request(model: str, features: FloatArray = ROW, version: str = "") -> pb.ModelInferRequest:

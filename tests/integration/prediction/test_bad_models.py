@@ -11,10 +11,11 @@ import pytest
 
 from services.prediction.pb import open_inference_pb2 as pb
 from services.prediction.pb.open_inference_pb2_grpc import GRPCInferenceServiceStub
-from tests.fuzz.server import Target, target, wait_until
+from tests.fuzz.server import Target, target
 from tests.integration.prediction.serving import raw_probabilities, raw_request, serving
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import FATAL, classifier, plain_classifier
+from tests.waiting import eventually
 
 Code = grpc.StatusCode
 HANGING = np.full((1, 3), 1000, np.float32)
@@ -44,7 +45,7 @@ def with_a_hung_model(store: Store, transport: str, *options: str) -> Iterator[t
     ):
         stub = GRPCInferenceServiceStub(channel)
         hung = stub.ModelInfer.future(raw_request("stuck", HANGING))
-        wait_until(lambda: is_stuck(stub), 20)
+        eventually(lambda: is_stuck(stub))
         yield it, stub
         hung.cancel()
 
@@ -59,7 +60,7 @@ def test_a_model_that_hangs_costs_its_own_callers_only(store: Store, transport: 
         assert set(codes) == {Code.DEADLINE_EXCEEDED, Code.RESOURCE_EXHAUSTED}
         assert codes.count(Code.RESOURCE_EXHAUSTED) == 12
         once_more = raw_request("stuck", QUIET)  # as soon as the server, too, has seen those deadlines pass
-        wait_until(lambda: code_of(stub.ModelInfer.future(once_more, timeout=0.2)) is Code.DEADLINE_EXCEEDED, 20)
+        eventually(lambda: code_of(stub.ModelInfer.future(once_more, timeout=0.2)) is Code.DEADLINE_EXCEEDED)
         it.check_answers()
 
 
@@ -71,7 +72,7 @@ def test_what_waits_for_a_hung_model_leaves_memory_to_the_others(store: Store, t
     options = [str(each) for pair in limits.items() for each in pair]
     with with_a_hung_model(store, transport, *options) as (it, stub):
         waiting = [stub.ModelInfer.future(large, timeout=30) for _ in range(160)]
-        wait_until(lambda: sum(call.done() for call in waiting) >= 15, 30)  # half of the limit holds 140
+        eventually(lambda: sum(call.done() for call in waiting) >= 15)  # half of the limit holds 140
         codes = {code_of(call) for call in waiting if call.done()}
         assert codes == {Code.RESOURCE_EXHAUSTED}, it.log.read_text()
         it.check_answers()

@@ -12,13 +12,13 @@ from services.prediction.pb import open_inference_pb2 as pb
 from tests.integration.prediction.serving import (
     ROW,
     Serving,
-    eventually,
     raw_probabilities,
     raw_request,
     serving,
 )
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import probabilities
+from tests.waiting import eventually_async
 
 
 @pytest.fixture
@@ -65,13 +65,13 @@ async def test_a_restart_while_the_registry_is_away_gives_the_same_answers(
         assert await count(it, "drivetrain_model_cache_misses_total") == 2
     with store.away():
         async with serving(store.registry, cache_dir=cache_dir) as it:
-            await eventually(it.is_healthy)
+            await eventually_async(it.is_healthy)
             assert [await answer(it, "digits"), await answer(it, "wine")] == before
             assert await count(it, "drivetrain_model_cache_hits_total") == 2
             assert "the versions that served last are taken out of the cache" in caplog.text
             store.come_back()
             store.promote("digits", 3.0)
-            await eventually(lambda: serves(it, "digits", "2"))
+            await eventually_async(lambda: serves(it, "digits", "2"))
             await assert_answers(it, "digits", "2", 3.0)
     with store.away():
         async with serving(store.registry, cache_dir=cache_dir) as it:
@@ -95,7 +95,7 @@ async def test_a_rollback_needs_no_download(store: Store, cache_dir: Path) -> No
     async with serving(store.registry, cache_dir=cache_dir) as it:
         shutil.rmtree(store.artifact("digits", first, "model.onnx").parent)
         store.registry.rollback("digits")
-        await eventually(lambda: serves(it, "digits", first))
+        await eventually_async(lambda: serves(it, "digits", first))
 
 
 async def test_a_damaged_file_is_downloaded_anew(store: Store, cache_dir: Path) -> None:
@@ -120,7 +120,7 @@ async def test_a_damaged_file_is_refused_while_the_registry_is_away_and_healed_a
         async with serving(store.registry, cache_dir=cache_dir) as it:
             assert sorted(row[2] for row in await it.index()) == ["READY", "UNAVAILABLE"]
             store.come_back()
-            await eventually(lambda: both_serve(it))
+            await eventually_async(lambda: both_serve(it))
 
 
 async def both_serve(it: Serving) -> bool:
@@ -141,7 +141,7 @@ async def test_a_retired_model_does_not_come_back(store: Store, cache_dir: Path)
     store.promote("wine")
     async with serving(store.registry, cache_dir=cache_dir) as it:
         store.demote("digits")
-        await eventually(lambda: is_retired(it, "digits"))
+        await eventually_async(lambda: is_retired(it, "digits"))
     with store.away():
         async with serving(store.registry, cache_dir=cache_dir) as it:
             assert await it.index() == [("wine", "1", "READY")]
@@ -161,7 +161,7 @@ async def test_old_versions_leave_a_small_cache_and_champions_stay(store: Store,
     async with serving(store.registry, cache_dir=cache_dir, cache_max_bytes=limit) as it:
         for scale in (2.0, 3.0, 4.0):
             version = store.promote("digits", scale)
-            await eventually(lambda version=version: serves(it, "digits", version))  # type: ignore[misc]  # bound now
+            await eventually_async(lambda version=version: serves(it, "digits", version))  # type: ignore[misc]  # bound now
     assert len(cached_files(cache_dir, "model.onnx")) <= 3
     with store.away():
         async with serving(store.registry, cache_dir=cache_dir) as it:
@@ -178,7 +178,7 @@ async def test_servers_share_a_folder(store: Store, cache_dir: Path) -> None:
         )
         store.promote("digits", 3.0)
         for it in servers:
-            await eventually(lambda it=it: serves(it, "digits", "2"))  # type: ignore[misc]  # bound now
+            await eventually_async(lambda it=it: serves(it, "digits", "2"))  # type: ignore[misc]  # bound now
     with store.away():
         async with (
             serving(store.registry, cache_dir=cache_dir) as first,
@@ -205,7 +205,7 @@ async def test_a_folder_that_cannot_be_written_costs_the_cache_only(
     async with serving(store.registry, cache_dir=no_folder) as it:
         await assert_answers(it, "digits", "1", 1.0)
         store.promote("digits", 2.0)
-        await eventually(lambda: serves(it, "digits", "2"))
+        await eventually_async(lambda: serves(it, "digits", "2"))
     told = [record for record in caplog.records if "the model cache cannot be written" in record.getMessage()]
     assert len(told) == 1
 

@@ -9,9 +9,10 @@ import pytest
 from pipelines.registry.traffic import CANARY_TAG, TrafficRule
 from services.prediction.pb import open_inference_pb2 as pb
 from services.prediction.traffic import is_canary, place_of
-from tests.integration.prediction.serving import ROW, Serving, eventually, raw_probabilities, raw_request, serving
+from tests.integration.prediction.serving import ROW, Serving, raw_probabilities, raw_request, serving
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import probabilities
+from tests.waiting import eventually_async
 
 KEYS = [f"user-{number}" for number in range(200)]
 
@@ -47,7 +48,7 @@ async def follows(it: Serving, share: float) -> bool:
 
 async def set_share(it: Serving, store: Store, share: float) -> None:
     store.registry.set_traffic("digits", TrafficRule(share))
-    await eventually(lambda: follows(it, share))
+    await eventually_async(lambda: follows(it, share))
 
 
 @pytest.mark.usefixtures("each_transport")
@@ -91,7 +92,7 @@ async def test_without_a_challenger_the_champion_answers(duel: Store) -> None:
         await it.server.plane.load("digits", "2")
         assert await versions(it, keyed("a"), raw_request("digits")) == ["2", "2"]
         duel.client.delete_registered_model_alias("digits", "challenger")
-        await eventually(lambda: champion_answers(it))
+        await eventually_async(lambda: champion_answers(it))
 
 
 async def champion_answers(it: Serving) -> bool:

@@ -61,7 +61,6 @@ async def test_every_call_of_tritonclient(store: Store) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 async def test_every_call_of_the_kserve_client(store: Store) -> None:
     python = await python_with(KSERVE)
     store.promote("digits")

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from tests.integration.prediction.faults import Answer, Switch, answering
-from tests.integration.prediction.serving import ROW, Serving, eventually, raw_probabilities, raw_request, serving
+from tests.integration.prediction.serving import ROW, Serving, raw_probabilities, raw_request, serving
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import probabilities
+from tests.waiting import eventually_async
 
 NONSENSE = {
     "nothing": Answer(200, b""),
@@ -60,14 +61,14 @@ async def test_nonsense_from_mlflow_is_an_outage(store: Store, caplog: pytest.Lo
     async with serving(registry, cache_dir=store.directory / "cache") as it:
         with answering(NONSENSE[kind]) as nonsense:
             registry.registry = nonsense
-            await eventually(lambda: logged(caplog, "the registry cannot be reached"))
+            await eventually_async(lambda: logged(caplog, "the registry cannot be reached"))
             await assert_answers(it, "1")
             assert await it.index() == [("digits", "1", "READY")]
             async with serving(registry, cache_dir=store.directory / "cache") as restarted:
                 await assert_answers(restarted, "1")
         registry.registry = store.registry
         store.promote("digits", 2.0)
-        await eventually(lambda: serves(it, "2"))
+        await eventually_async(lambda: serves(it, "2"))
         await assert_answers(it, "2")
     assert not [record for record in caplog.records if record.exc_info], "an outage needs no traceback"
 
@@ -84,7 +85,7 @@ async def test_a_slow_mlflow_delays_promotions_and_nothing_else(store: Store) ->
                 await asyncio.sleep(0.01)
         registry.registry = store.registry
         store.promote("digits", 2.0)
-        await eventually(lambda: serves(it, "2"))
+        await eventually_async(lambda: serves(it, "2"))
 
 
 @pytest.mark.parametrize("file", ["model.onnx", "golden.npz", "manifest.json"])
@@ -101,7 +102,7 @@ async def test_a_corrupt_artifact_is_refused_and_the_old_version_serves(store: S
         elif damage != "missing":
             place.write_bytes(content[: len(content) // 2] if damage == "truncated" else content[::-1])
         store.registry.promote("digits", version)
-        await eventually(lambda: is_refused(it, version, file))
+        await eventually_async(lambda: is_refused(it, version, file))
         await assert_answers(it, "1")
 
 
@@ -114,7 +115,7 @@ async def test_downloads_go_beneath_the_cache_alone(store: Store, monkeypatch: p
     async with serving(store.registry, cache_dir=store.directory / "cache") as it:
         monkeypatch.setattr(tempfile, "tempdir", str(store.directory / "there" / "is" / "none"))
         store.registry.promote("digits", version)
-        await eventually(lambda: serves(it, version))
+        await eventually_async(lambda: serves(it, version))
         await assert_answers(it, version)
     assert len(list((store.directory / "cache" / "packages").glob("*/model.onnx"))) == 1
     assert list((store.directory / "cache" / "partial").iterdir()) == []
@@ -168,9 +169,9 @@ async def test_a_disk_that_runs_full_in_a_download_refuses_the_version_until_the
         registry.tells_sizes = False
         with full(small_disk):
             version = store.promote("digits", 2.0)
-            await eventually(lambda: is_refused(it, version, "No space left on device"))
+            await eventually_async(lambda: is_refused(it, version, "No space left on device"))
             await assert_answers(it, "1")
-        await eventually(lambda: serves(it, version))
+        await eventually_async(lambda: serves(it, version))
         await assert_answers(it, version)
     assert list((small_disk / "cache" / "partial").iterdir()) == []
 
@@ -189,7 +190,7 @@ async def test_a_hundred_swaps_under_load_fail_no_request_and_mix_no_versions(st
             if swap % 2:
                 await it.load("digits")
             else:
-                await eventually(lambda version=version: serves(it, version))  # type: ignore[misc]  # bound now
+                await eventually_async(lambda version=version: serves(it, version))  # type: ignore[misc]  # bound now
             await assert_answers(it, version)
         enough.set()
         answered = await asyncio.gather(*clients)

@@ -16,13 +16,13 @@ from services.prediction.entry import LOADING
 from tests.integration.prediction.serving import (
     ROW,
     Serving,
-    eventually,
     raw_probabilities,
     raw_request,
     serving,
 )
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import FEATURES, classifier, golden, manifest, probabilities
+from tests.waiting import eventually_async
 
 pytestmark = pytest.mark.usefixtures("each_transport")
 
@@ -50,7 +50,7 @@ async def test_promotion_under_load_fails_no_request_and_changes_the_version_onc
     async with serving(store.registry) as it:
         clients = [asyncio.create_task(ask_without_pause(it, "digits", enough)) for _ in range(8)]
         await asyncio.to_thread(store.promote, "digits", SCALES["2"])
-        await eventually(lambda: serves(it, "digits", "2"))
+        await eventually_async(lambda: serves(it, "digits", "2"))
         await it.stub.ModelInfer(raw_request("digits"))
         enough.set()
         streams = await asyncio.gather(*clients)
@@ -66,7 +66,7 @@ async def test_rollback_is_moving_the_alias_back(store: Store) -> None:
     async with serving(store.registry) as it:
         assert await serves(it, "digits", "2")
         store.registry.rollback("digits")
-        await eventually(lambda: serves(it, "digits", "1"))
+        await eventually_async(lambda: serves(it, "digits", "1"))
         assert (await it.stub.ModelInfer(raw_request("digits"))).model_version == "1"
 
 
@@ -127,7 +127,7 @@ async def test_a_wrong_version_is_refused_and_the_old_one_serves(
         graph, recorded, described = parts()
         wrong = store.register("digits", graph=graph, recorded=recorded, described=described)
         store.registry.promote("digits", wrong)
-        await eventually(lambda: is_refused(it, "digits", wrong))
+        await eventually_async(lambda: is_refused(it, "digits", wrong))
         assert reason in await it.reason("digits", wrong)
         assert (await it.stub.ModelInfer(raw_request("digits"))).model_version == "1"
         assert 'drivetrain_model_load_failures_total{model="digits"}' in await it.scrape()
@@ -147,9 +147,9 @@ async def test_a_mended_version_is_taken_by_a_later_attempt(store: Store) -> Non
         content = file.read_bytes()
         file.unlink()
         store.registry.promote("digits", wrong)
-        await eventually(lambda: is_refused(it, "digits", wrong))
+        await eventually_async(lambda: is_refused(it, "digits", wrong))
         file.write_bytes(content)
-        await eventually(lambda: serves(it, "digits", wrong))
+        await eventually_async(lambda: serves(it, "digits", wrong))
         assert not await is_refused(it, "digits", wrong)
 
 
@@ -158,9 +158,9 @@ async def test_going_back_to_what_serves_clears_the_refusal(store: Store) -> Non
     async with serving(store.registry) as it:
         wrong = store.register("digits", recorded=golden(3.0))
         store.registry.promote("digits", wrong)
-        await eventually(lambda: is_refused(it, "digits", wrong))
+        await eventually_async(lambda: is_refused(it, "digits", wrong))
         store.registry.rollback("digits")
-        await eventually(lambda: is_settled(it))
+        await eventually_async(lambda: is_settled(it))
 
 
 async def is_settled(it: Serving) -> bool:
@@ -172,14 +172,14 @@ async def test_the_registry_goes_away_and_comes_back(store: Store, caplog: pytes
     store.promote("digits", SCALES["1"])
     async with serving(store.registry) as it:
         with store.away():
-            await eventually(lambda: logged(caplog, "the registry cannot be reached"))
+            await eventually_async(lambda: logged(caplog, "the registry cannot be reached"))
             assert (await it.stub.ModelInfer(raw_request("digits"))).model_version == "1"
             with pytest.raises(grpc.aio.AioRpcError) as refusal:
                 await it.load("digits")
             assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
-        await eventually(lambda: logged(caplog, "the registry can be reached again"))
+        await eventually_async(lambda: logged(caplog, "the registry can be reached again"))
         store.promote("digits", SCALES["2"])
-        await eventually(lambda: serves(it, "digits", "2"))
+        await eventually_async(lambda: serves(it, "digits", "2"))
     told = [record for record in caplog.records if "cannot be reached" in record.getMessage()]
     assert [record.name for record in told].count("services.prediction.looks") == 1
 
@@ -191,17 +191,17 @@ async def logged(caplog: pytest.LogCaptureFixture, text: str) -> bool:
 async def test_not_ready_before_the_registry_was_read(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     with store.away():
         async with serving(store.registry, ready=False) as it:
-            await eventually(lambda: logged(caplog, "the registry cannot be reached"))
+            await eventually_async(lambda: logged(caplog, "the registry cannot be reached"))
             assert not await it.is_healthy()
             store.come_back()
-            await eventually(it.is_healthy)
+            await eventually_async(it.is_healthy)
 
 
 async def test_without_its_alias_a_model_is_retired(store: Store) -> None:
     store.promote("digits")
     async with serving(store.registry) as it:
         store.demote("digits")
-        await eventually(lambda: is_retired(it))
+        await eventually_async(lambda: is_retired(it))
         with pytest.raises(grpc.aio.AioRpcError) as refusal:
             await it.stub.ModelInfer(raw_request("digits"))
         assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
@@ -218,7 +218,7 @@ async def test_a_deleted_model_is_forgotten(store: Store) -> None:
     store.promote("digits")
     async with serving(store.registry) as it:
         store.client.delete_registered_model("digits")
-        await eventually(lambda: is_empty(it))
+        await eventually_async(lambda: is_empty(it))
 
 
 async def is_empty(it: Serving) -> bool:

@@ -6,8 +6,7 @@ import signal
 import socket
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -28,19 +27,12 @@ from tests.integration.prediction.serving import ROW, raw_request
 from tests.integration.prediction.store import Store
 from tests.integration.prediction.test_process import COMMAND, Process, environment, process
 from tests.unit.prediction.graphs import SLOW
+from tests.waiting import PATIENCE_S, eventually
 
-WITHIN_S = 30.0
 NUM_CHANNELS = 24
 """Connections, of which the kernel gives all to one of two processes once in eight million tries."""
 
 each_transport = pytest.mark.parametrize("transport", ["native", "grpcio"])
-
-
-def until(condition: Callable[[], bool]) -> None:
-    until_s = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < until_s, f"not within {WITHIN_S} s"
-        threading.Event().wait(0.02)
 
 
 def number_of(page: str, metric: str) -> float:
@@ -67,7 +59,7 @@ class Several:
 
     def answered(self) -> float:
         """Requests, as the page has it."""
-        with urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=WITHIN_S) as page:
+        with urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=PATIENCE_S) as page:
             return number_of(page.read().decode(), "nv_inference_request_success")
 
     def answered_each(self) -> list[float]:
@@ -76,7 +68,7 @@ class Several:
 
     def rest(self, path: str) -> None:
         """POST without parameters; raises HTTPError."""
-        with urlopen(Request(f"http://127.0.0.1:{self.rest_port}{path}", b"{}"), timeout=WITHIN_S):
+        with urlopen(Request(f"http://127.0.0.1:{self.rest_port}{path}", b"{}"), timeout=PATIENCE_S):
             pass
 
 
@@ -88,7 +80,7 @@ def several(store: Store, *options: str) -> Iterator[Several]:
         it.wait_for("ready: ")
         yield Several(it, *map(int, found.groups()))
         it.popen.send_signal(signal.SIGTERM)
-        assert it.popen.wait(WITHIN_S) == 0
+        assert it.popen.wait(PATIENCE_S) == 0
 
 
 @contextmanager
@@ -106,7 +98,7 @@ def stubs(port: int, credentials: grpc.ChannelCredentials | None = None) -> Iter
 def infer(stub: GRPCInferenceServiceStub, version: str = "") -> str:
     """The version that answered; the name of the status where none did."""
     try:
-        return stub.ModelInfer(raw_request("digits", version=version), timeout=WITHIN_S).model_version
+        return stub.ModelInfer(raw_request("digits", version=version), timeout=PATIENCE_S).model_version
     except grpc.RpcError as error:
         return str(error.code().name)
 
@@ -156,7 +148,7 @@ def test_a_killed_process_is_started_again_and_no_client_that_retries_notices(st
     with several(store, "--transport", transport) as it, ThreadPoolExecutor(8) as pool:
         loads = [pool.submit(load, it.port) for _ in range(8)]
         try:
-            until(lambda: it.answered() > 100)
+            eventually(lambda: it.answered() > 100)
             before, killed = it.answered(), next(iter(it.places()))
             os.kill(killed, signal.SIGKILL)
             it.it.wait_for("it is started again")
@@ -166,7 +158,7 @@ def test_a_killed_process_is_started_again_and_no_client_that_retries_notices(st
             assert counts == sorted(counts)
         finally:
             stopped.set()
-        assert all(each.result(WITHIN_S) > 0 for each in loads)
+        assert all(each.result(PATIENCE_S) > 0 for each in loads)
         assert killed not in it.places()
         assert len(it.places()) == 2
         assert answers(it.port) == {"1"}
@@ -179,7 +171,7 @@ def test_loads_and_unloads_reach_all_and_those_that_come_later(store: Store, tra
     with several(store, "--transport", transport, "--poll-interval", "0.1") as it, stubs(it.port) as each:
         asked = pb.RepositoryModelLoadRequest(model_name="digits")
         asked.parameters["version"].string_param = store.register("digits", 2.0)
-        each[0].RepositoryModelLoad(asked, timeout=WITHIN_S)
+        each[0].RepositoryModelLoad(asked, timeout=PATIENCE_S)
         assert answers(it.port, "2") == {"2"}
         os.kill(next(iter(it.places())), signal.SIGKILL)
         it.it.wait_for("it is started again")
@@ -199,7 +191,7 @@ def test_an_order_tells_which_process_has_not_done_it_and_that_one_does_it_when_
         it.it.wait_for("it is started again")
         request = pb.RepositoryModelUnloadRequest(model_name="digits")
         with stubs(it.port) as each, pytest.raises(grpc.RpcError) as refused:
-            each[0].RepositoryModelUnload(request, timeout=WITHIN_S)
+            each[0].RepositoryModelUnload(request, timeout=PATIENCE_S)
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
         assert f"process {place.number} of this server" in (refused.value.details() or "")
         it.it.wait_for("ready: ")
@@ -221,7 +213,7 @@ def test_a_process_that_has_stopped_holds_up_no_order_for_ever(store: Store) -> 
         assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
         assert f"process {place.number} of this server" in (refused.value.details() or "")
         with stubs(it.port) as each:
-            each[0].RepositoryModelUnload(order, timeout=WITHIN_S)
+            each[0].RepositoryModelUnload(order, timeout=PATIENCE_S)
         assert answers(it.port) == {"UNAVAILABLE"}
 
 
@@ -234,10 +226,10 @@ def test_who_has_no_right_cannot_order_by_way_of_the_private_sockets(store: Stor
         assert folder.stat().st_mode & 0o777 == 0o700
         request = pb.RepositoryModelUnloadRequest(model_name="digits")
         with pytest.raises(grpc.RpcError) as refused:
-            each[0].RepositoryModelUnload(request, timeout=WITHIN_S)
+            each[0].RepositoryModelUnload(request, timeout=PATIENCE_S)
         assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
         header = (("authorization", "Bearer a-secret-of-sixteen"),)
-        each[0].RepositoryModelUnload(request, timeout=WITHIN_S, metadata=header)
+        each[0].RepositoryModelUnload(request, timeout=PATIENCE_S, metadata=header)
 
 
 def test_tls_is_shared_too(store: Store) -> None:
@@ -260,10 +252,10 @@ def test_sigterm_lets_requests_finish_and_ends_all_with_0(store: Store) -> None:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             stub = GRPCInferenceServiceStub(channel)
             call = stub.ModelInfer.future(raw_request("digits", np.array([[SLOW * 1.9, 0, 0]], np.float32)))
-            stub.ServerLive(pb.ServerLiveRequest(), timeout=WITHIN_S)  # the same connection keeps the order
+            stub.ServerLive(pb.ServerLiveRequest(), timeout=PATIENCE_S)  # the same connection keeps the order
             it.popen.send_signal(signal.SIGTERM)
-            assert call.result(timeout=WITHIN_S).model_version == "1"
-        assert it.popen.wait(WITHIN_S) == 0
+            assert call.result(timeout=PATIENCE_S).model_version == "1"
+        assert it.popen.wait(PATIENCE_S) == 0
 
 
 def test_a_killed_parent_leaves_no_process(store: Store) -> None:
@@ -272,7 +264,7 @@ def test_a_killed_parent_leaves_no_process(store: Store) -> None:
         it.wait_for("ready: ")
         children = Several(it, 0, 0, 0).places()
         it.popen.kill()
-        until(lambda: not any(Path(f"/proc/{each}/status").exists() for each in children))
+        eventually(lambda: not any(Path(f"/proc/{each}/status").exists() for each in children))
 
 
 @pytest.mark.parametrize(

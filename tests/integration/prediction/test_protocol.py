@@ -10,9 +10,10 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from services.prediction.pb import open_inference_pb2 as pb
 from services.prediction.servicer import EXTENSIONS
-from tests.integration.prediction.serving import ROW, eventually, raw_probabilities, raw_request, serving, typed_request
+from tests.integration.prediction.serving import ROW, raw_probabilities, raw_request, serving, typed_request
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import probabilities
+from tests.waiting import eventually_async
 
 pytestmark = pytest.mark.usefixtures("each_transport")
 
@@ -89,7 +90,7 @@ async def test_the_index_can_be_narrowed_to_what_serves(store: Store) -> None:
 @pytest.mark.parametrize("service", ["", "inference.GRPCInferenceService"])
 async def test_health_serves_once_ready(store: Store, service: str) -> None:
     async with serving(store.registry) as it:
-        await eventually(lambda: it.is_healthy(service))
+        await eventually_async(lambda: it.is_healthy(service))
         assert (await it.stub.ServerLive(pb.ServerLiveRequest())).live
 
 

@@ -13,11 +13,12 @@ import pytest
 from services.prediction.servicer import EXTENSIONS
 from tests.integration.prediction.environments import python_with
 from tests.integration.prediction.http import INFER, Answer, features, get, post
-from tests.integration.prediction.serving import ROW, Serving, asked, eventually, raw_request, serving
+from tests.integration.prediction.serving import ROW, Serving, asked, raw_request, serving
 from tests.integration.prediction.store import Store
 from tests.integration.prediction.test_clients import CLIENTS, EXPECTED, classes
 from tests.integration.prediction.test_datatypes import promote_identity
 from tests.unit.prediction.graphs import FATAL, SLOW, probabilities
+from tests.waiting import eventually_async
 
 REST: dict[str, Any] = {"rest": True, "rest_port": 0}
 
@@ -122,9 +123,9 @@ async def test_a_full_queue_and_a_timeout_have_their_status(store: Store) -> Non
     store.promote("digits")
     async with serving(store.registry, max_batch_size=1, max_queue_requests=1, **REST) as it:
         slow = asyncio.create_task(post(it, INFER, features(np.array([[SLOW * 1.9, 0, 0]], np.float32))))
-        await eventually(lambda: busy(it, 0))
+        await eventually_async(lambda: busy(it, 0))
         late = asyncio.create_task(post(it, INFER, features(timeout=700_000)))
-        await eventually(lambda: busy(it, 1))
+        await eventually_async(lambda: busy(it, 1))
         full = await post(it, INFER, features())
         assert [(await each).status for each in (late, slow)] == [504, 200]
     assert full.status == 429
@@ -134,13 +135,13 @@ async def test_a_client_that_leaves_takes_its_request_out_of_the_queue(store: St
     store.promote("digits")
     async with serving(store.registry, max_batch_size=1, **REST) as it:
         slow = asyncio.create_task(post(it, INFER, features(np.array([[SLOW * 1.9, 0, 0]], np.float32))))
-        await eventually(lambda: busy(it, 0))
+        await eventually_async(lambda: busy(it, 0))
         _, writer = await asyncio.open_connection("127.0.0.1", it.server.rest_port)
         body = json.dumps(features()).encode()
         writer.write(b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (INFER.encode(), len(body), body))
-        await eventually(lambda: busy(it, 1))
+        await eventually_async(lambda: busy(it, 1))
         writer.close()
-        await eventually(lambda: cancelled(it))
+        await eventually_async(lambda: cancelled(it))
         assert not slow.done()
         await slow
 
@@ -185,7 +186,6 @@ async def test_grpc_and_http_answer_alike(store: Store) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 async def test_every_call_of_tritonclients_http_client(store: Store) -> None:
     python = await python_with("tritonclient[http]==2.73.0")
     store.promote("digits")

@@ -17,10 +17,11 @@ from services.prediction.settings import Settings
 from services.rpc.credentials import token_line
 from services.rpc.errors import PortTakenError
 from tests.integration.prediction.http import INFER, Answer, ask, features, get, post
-from tests.integration.prediction.serving import ROW, Serving, eventually, raw_request, serving
+from tests.integration.prediction.serving import ROW, Serving, raw_request, serving
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import SLOW
 from tests.unit.rpc.authority import Authority
+from tests.waiting import eventually_async
 
 REST: dict[str, Any] = {"rest": True, "rest_port": 0}
 HEAD = f"POST {INFER} HTTP/1.1\r\nHost: localhost\r\n".encode()
@@ -98,7 +99,7 @@ async def test_connections_have_a_limit(store: Store) -> None:
         async def has_room() -> bool:
             return (await get(it, "/v2/health/live")).status == 200
 
-        await eventually(has_room)
+        await eventually_async(has_room)
 
 
 async def test_what_is_no_http_does_no_harm(store: Store, caplog: pytest.LogCaptureFixture) -> None:
@@ -115,7 +116,7 @@ async def test_without_a_token_health_alone_is_open(store: Store, tmp_path: Path
     tokens = tmp_path / "tokens"
     tokens.write_text(f"{token_line('infer', 'one')}\n{token_line('admin', 'two')}\n")
     async with serving(store.registry, ready=False, tokens_file=tokens, **REST) as it:
-        await eventually(lambda: ready(it))
+        await eventually_async(lambda: ready(it))
         statuses = {
             token: [
                 (await answer).status
@@ -143,10 +144,10 @@ async def test_requests_under_way_are_answered_before_the_end(store: Store) -> N
     store.promote("digits")
     async with serving(store.registry, **REST) as it:
         slow = asyncio.create_task(post(it, INFER, features(np.array([[SLOW * 1.9, 0, 0]], np.float32))))
-        await eventually(lambda: running(it))
+        await eventually_async(lambda: running(it))
         async with connected(it) as idle:
             stopping = asyncio.create_task(it.server.stop(grace_s=10))
-            await eventually(lambda: unready(it))
+            await eventually_async(lambda: unready(it))
             late = await post(it, INFER, features())
             assert (late.status, late.json) == (503, {"error": "the server is stopping"})
             assert (await slow).status == 200
@@ -197,7 +198,7 @@ async def test_tls_serves_what_grpc_serves_and_reads_new_certificates(store: Sto
         successor = Authority(tmp_path, "successor")
         successor.issue("server")
         renewed = trusting(successor.file, authority.issue("shop", "shop"))
-        await eventually(lambda: gets_through(it, renewed))
+        await eventually_async(lambda: gets_through(it, renewed))
         assert await status(it, shop, "/v2") is None
 
 
@@ -213,7 +214,7 @@ async def test_a_new_authority_of_clients_counts_for_new_connections(store: Stor
         new = trusting(authority.file, successor.issue("new", "new"))
         assert (await status(it, old, "/v2"), await status(it, new, "/v2")) == (200, None)
         clients.write_bytes(successor.file.read_bytes())
-        await eventually(lambda: gets_through(it, new))
+        await eventually_async(lambda: gets_through(it, new))
         assert await status(it, old, "/v2") is None
 
 

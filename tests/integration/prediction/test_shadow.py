@@ -10,9 +10,10 @@ from mlflow.entities import RunStatus
 from pipelines.registry.traffic import TrafficRule
 from services.prediction import shadow_reports
 from services.prediction.batcher import unseen
-from tests.integration.prediction.serving import ROW, Serving, eventually, raw_request, serving
+from tests.integration.prediction.serving import ROW, Serving, raw_request, serving
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import SLOW, manifest
+from tests.waiting import eventually_async
 
 LABELS = '{challenger="2",champion="1",model="digits"}'
 
@@ -45,14 +46,14 @@ async def test_the_challenger_runs_what_the_champion_answers(store: Store, scale
         for _ in range(20):
             assert (await it.stub.ModelInfer(raw_request("digits"))).model_version == "1"
         await it.stub.ModelInfer(raw_request("digits@challenger"))  # its own requests have no shadow
-        await eventually(lambda: has(it, "requests_total", 20))
+        await eventually_async(lambda: has(it, "requests_total", 20))
         assert await value(it, "disagreements_total") == disagreements
         assert await value(it, "duration_seconds_count") == 20
         assert await value(it, "dropped_total") == 0
         page = await it.scrape()
         assert 'nv_inference_request_success{model="digits",version="2"} 1' in page
         store.registry.set_traffic("digits", TrafficRule())
-        await eventually(lambda: is_off(it))
+        await eventually_async(lambda: is_off(it))
         await it.stub.ModelInfer(raw_request("digits"))
         assert await value(it, "requests_total") == 20
 
@@ -67,12 +68,12 @@ async def test_a_slow_challenger_delays_no_answer(store: Store) -> None:
     challenge(store, 1.0)
     async with serving(store.registry, max_queue_requests=8) as it:
         await it.stub.ModelInfer(raw_request("digits", np.array([[1.9 * SLOW, 0, 0]], np.float32)))
-        await eventually(lambda: is_busy(it))
+        await eventually_async(lambda: is_busy(it))
         for _ in range(10):
             assert (await it.stub.ModelInfer(raw_request("digits"))).model_version == "1"
         assert await value(it, "requests_total") == 0
-        await eventually(lambda: has(it, "dropped_total", 9))
-        await eventually(lambda: has(it, "requests_total", 2))
+        await eventually_async(lambda: has(it, "dropped_total", 9))
+        await eventually_async(lambda: has(it, "requests_total", 2))
 
 
 async def is_busy(it: Serving) -> bool:
@@ -86,7 +87,7 @@ async def test_the_challengers_run_is_told(store: Store, monkeypatch: pytest.Mon
     async with serving(store.registry) as it:
         for _ in range(4):
             await it.stub.ModelInfer(raw_request("digits", ROW))
-        await eventually(lambda: is_told(store, run_id, 4))
+        await eventually_async(lambda: is_told(store, run_id, 4))
         metrics = store.client.get_run(run_id).data.metrics
         assert metrics["shadow/disagreement_rate"] == 1
         assert metrics["shadow/latency_ms"] > 0
@@ -108,9 +109,9 @@ async def test_a_run_that_is_gone_matters_to_nobody(
     store.client.delete_run(run_id)
     async with serving(store.registry) as it:
         await it.stub.ModelInfer(raw_request("digits"))
-        await eventually(lambda: was_refused(caplog))
+        await eventually_async(lambda: was_refused(caplog))
         store.client.restore_run(run_id)
-        await eventually(lambda: is_told(store, run_id, 1))
+        await eventually_async(lambda: is_told(store, run_id, 1))
         started_s = time.monotonic()
         await it.stub.ModelInfer(raw_request("digits"))
         assert time.monotonic() - started_s < 5

@@ -20,10 +20,11 @@ from tests.integration.prediction.collector import (
     collecting,
 )
 from tests.integration.prediction.http import INFER, features, post
-from tests.integration.prediction.serving import ROW, eventually, raw_request, serving
+from tests.integration.prediction.serving import ROW, raw_request, serving
 from tests.integration.prediction.store import Store
 from tests.integration.prediction.test_datatypes import promote_identity
 from tests.unit.prediction.graphs import FATAL, SLOW
+from tests.waiting import eventually_async
 
 METHOD = "inference.GRPCInferenceService/ModelInfer"
 MARKER = "m4rk3r"
@@ -154,7 +155,7 @@ async def test_who_leaves_or_may_not_come_has_one_span(
         async def idle() -> bool:
             return not it.server.plane.busy
 
-        await eventually(idle)
+        await eventually_async(idle)
     states = sorted(str(attributes(each)["rpc.response.status_code"]) for each in collector.servers)
     assert states == ["CANCELLED", "UNAUTHENTICATED"]
 

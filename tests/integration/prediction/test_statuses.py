@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from services.prediction.pb import open_inference_pb2 as pb
-from tests.integration.prediction.serving import ROW, Serving, eventually, raw_request, serving, typed_request
+from tests.integration.prediction.serving import ROW, Serving, raw_request, serving, typed_request
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import FATAL, SLOW
+from tests.waiting import eventually_async
 
 pytestmark = pytest.mark.usefixtures("each_transport")
 
@@ -94,9 +95,9 @@ async def test_unavailable_while_stopping_but_what_runs_finishes(store: Store) -
     store.promote("digits")
     async with serving(store.registry) as it:
         under_way = it.stub.ModelInfer(slow_request("digits"))
-        await eventually(lambda: is_running(it))
+        await eventually_async(lambda: is_running(it))
         stopping = asyncio.create_task(it.server.stop(grace_s=10))
-        await eventually(lambda: is_unready(it))
+        await eventually_async(lambda: is_unready(it))
         assert await refused(it.stub.ModelInfer(raw_request("digits"))) == (
             Code.UNAVAILABLE,
             "the server is stopping",
@@ -110,9 +111,9 @@ async def test_resource_exhausted_when_the_queue_is_full(store: Store) -> None:
     store.promote("digits")
     async with serving(store.registry, max_queue_requests=2, max_batch_size=1) as it:
         running = it.stub.ModelInfer(slow_request("digits"))
-        await eventually(lambda: is_running(it))
+        await eventually_async(lambda: is_running(it))
         waiting = [it.stub.ModelInfer(raw_request("digits")) for _ in range(2)]
-        await eventually(lambda: scraped(it, pending(2)))
+        await eventually_async(lambda: scraped(it, pending(2)))
         assert await refused(it.stub.ModelInfer(raw_request("digits"))) == (
             Code.RESOURCE_EXHAUSTED,
             "the queue of model 'digits' is full: 2 requests wait already",
@@ -126,7 +127,7 @@ async def test_deadline_exceeded_in_the_queue_and_never_run(store: Store) -> Non
     store.promote("digits")
     async with serving(store.registry) as it:
         running = it.stub.ModelInfer(slow_request("digits"))
-        await eventually(lambda: is_running(it))
+        await eventually_async(lambda: is_running(it))
         request = raw_request("digits")
         request.parameters["timeout"].int64_param = 1000  # microseconds
         assert await refused(it.stub.ModelInfer(request)) == (
@@ -142,7 +143,7 @@ async def test_a_clients_own_deadline_ends_its_wait(store: Store) -> None:
     store.promote("digits")
     async with serving(store.registry) as it:
         running = it.stub.ModelInfer(slow_request("digits"))
-        await eventually(lambda: is_running(it))
+        await eventually_async(lambda: is_running(it))
         assert (await refused(it.stub.ModelInfer(raw_request("digits"), timeout=0.05)))[0] is Code.DEADLINE_EXCEEDED
         await running
         assert await scraped(it, 'nv_inference_exec_count{model="digits",version="1"} 1.0')

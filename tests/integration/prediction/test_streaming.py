@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from services.prediction.pb import open_inference_pb2 as pb
-from tests.integration.prediction.serving import ROW, Serving, eventually, raw_probabilities, raw_request, serving
+from tests.integration.prediction.serving import ROW, Serving, raw_probabilities, raw_request, serving
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import FATAL, SLOW, probabilities
+from tests.waiting import eventually_async
 
 Call: TypeAlias = "grpc.aio.StreamStreamCall[pb.ModelInferRequest, pb.ModelStreamInferResponse]"
 
@@ -123,9 +124,9 @@ async def test_a_client_that_leaves_frees_its_stream_and_its_requests(store: Sto
         for request in numbered(4):
             request.raw_input_contents[0] = np.array([[SLOW, 0, 0]], np.float32).tobytes()
             await call.write(request)
-        await eventually(lambda: has_active(it, 4))
+        await eventually_async(lambda: has_active(it, 4))
         call.cancel()
-        await eventually(lambda: has_active(it, 0))
+        await eventually_async(lambda: has_active(it, 0))
         assert len(await answers_to(it, numbered(2))) == 2
 
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from services.prediction.pb import open_inference_pb2 as pb
-from tests.integration.prediction.serving import ROW, Serving, eventually, raw_probabilities, raw_request, serving
+from tests.integration.prediction.serving import ROW, Serving, raw_probabilities, raw_request, serving
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import FATAL, SLOW, probabilities
+from tests.waiting import eventually_async
 
 pytestmark = pytest.mark.usefixtures("each_transport")
 
@@ -119,7 +120,7 @@ async def test_what_waits_is_bounded_in_bytes(store: Store) -> None:
     large = raw_request("digits", np.zeros((1000, 3), np.float32))
     async with serving(store.registry, max_pending_bytes=2**20, max_queue_requests=10**5) as it:
         running = it.stub.ModelInfer(raw_request("digits", np.array([[SLOW * 1.9, 0, 0]], np.float32)))
-        await eventually(lambda: is_running(it))
+        await eventually_async(lambda: is_running(it))
         outcomes = await asyncio.gather(*(it.stub.ModelInfer(large) for _ in range(100)), return_exceptions=True)
         assert (await running).model_version == "1"
     refusals = [outcome.code() for outcome in outcomes if isinstance(outcome, grpc.aio.AioRpcError)]
@@ -131,14 +132,14 @@ async def test_a_cancelled_request_leaves_the_queue(store: Store) -> None:
     store.promote("digits")
     async with serving(store.registry, max_batch_size=1) as it:
         running = it.stub.ModelInfer(raw_request("digits", np.array([[SLOW * 1.9, 0, 0]], np.float32)))
-        await eventually(lambda: is_running(it))
+        await eventually_async(lambda: is_running(it))
         waiting = [it.stub.ModelInfer(raw_request("digits")) for _ in range(3)]
-        await eventually(lambda: pending(it, 3))
+        await eventually_async(lambda: pending(it, 3))
         waiting[0].cancel()
         waiting[2].cancel()
         await running
         assert (await waiting[1]).model_version == "1"
-        await eventually(lambda: idle(it))
+        await eventually_async(lambda: idle(it))
         page = await it.scrape()
     assert 'nv_inference_count{model="digits",version="1"} 2.0' in page
     assert 'nv_inference_request_failure{model="digits",reason="CANCELED",version="1"} 2.0' in page
@@ -151,11 +152,11 @@ async def test_a_client_that_vanishes_leaves_nothing_behind(store: Store) -> Non
             ask: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHOD)
             slow = raw_request("digits", np.array([[SLOW * 1.9, 0, 0]], np.float32)).SerializeToString()
             calls = [ask(slow)]
-            await eventually(lambda: is_running(it))
+            await eventually_async(lambda: is_running(it))
             calls += [ask(raw_request("digits").SerializeToString()) for _ in range(20)]
-            await eventually(lambda: pending(it, 20))
+            await eventually_async(lambda: pending(it, 20))
         assert all(call.done() for call in calls)
-        await eventually(lambda: idle(it))
+        await eventually_async(lambda: idle(it))
         assert (await it.stub.ModelInfer(raw_request("digits"))).model_version == "1"
         assert 'nv_inference_pending_request_count{model="digits",version="1"} 0.0' in await it.scrape()
 
@@ -175,7 +176,7 @@ async def test_a_priority_overtakes(store: Store) -> None:
     store.promote("digits")
     async with serving(store.registry, max_batch_size=1) as it:
         running = it.stub.ModelInfer(raw_request("digits", np.array([[SLOW * 1.9, 0, 0]], np.float32)))
-        await eventually(lambda: is_running(it))
+        await eventually_async(lambda: is_running(it))
         order: list[int] = []
 
         async def ask(priority: int) -> None:
@@ -185,7 +186,7 @@ async def test_a_priority_overtakes(store: Store) -> None:
             order.append(priority)
 
         tasks = [asyncio.create_task(ask(priority)) for priority in (9, 0, 1)]
-        await eventually(lambda: pending(it, 3))
+        await eventually_async(lambda: pending(it, 3))
         await asyncio.gather(running, *tasks)
     assert order[0] == 1
     assert order[-1] == 9

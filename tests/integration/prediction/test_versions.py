@@ -8,9 +8,10 @@ import pytest
 
 from services.prediction.eviction import estimated_bytes
 from services.prediction.pb import open_inference_pb2 as pb
-from tests.integration.prediction.serving import ROW, Serving, eventually, raw_probabilities, raw_request, serving
+from tests.integration.prediction.serving import ROW, Serving, raw_probabilities, raw_request, serving
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import SLOW, classifier, probabilities
+from tests.waiting import eventually_async
 
 Code = grpc.StatusCode
 
@@ -68,11 +69,11 @@ async def test_champion_and_challenger_answer_side_by_side(store_of_three: Store
 async def test_aliases_are_followed_as_they_move(store_of_three: Store) -> None:
     async with serving(store_of_three.registry) as it:
         store_of_three.client.set_registered_model_alias("digits", "challenger", "3")
-        await eventually(lambda: serves(it, "1", "3"))
+        await eventually_async(lambda: serves(it, "1", "3"))
         await assert_answers(it, "digits@challenger", "3", 3.0)
         store_of_three.registry.promote("digits", "3")
         store_of_three.client.delete_registered_model_alias("digits", "challenger")
-        await eventually(lambda: serves(it, "3"))
+        await eventually_async(lambda: serves(it, "3"))
         await assert_answers(it, "digits", "3", 3.0)
 
 
@@ -110,7 +111,7 @@ async def test_an_unloaded_model_is_unavailable_until_it_is_loaded(store_of_thre
         assert await refusal(it, "digits") == (Code.UNAVAILABLE, "model 'digits' is not ready: unloaded")
         store_of_three.registry.promote("digits", "3")
         other = store_of_three.promote("wine")
-        await eventually(lambda: followed(it, "wine", other))
+        await eventually_async(lambda: followed(it, "wine", other))
         assert await it.index() == [
             ("digits", "1", "UNAVAILABLE"),
             ("digits", "2", "UNAVAILABLE"),
@@ -129,13 +130,13 @@ async def followed(it: Serving, model: str, version: str) -> bool:
 async def test_a_request_under_way_finishes_with_the_version_that_was_unloaded(store_of_three: Store) -> None:
     async with serving(store_of_three.registry) as it:
         call = it.stub.ModelInfer(raw_request("digits@challenger", np.array([[SLOW, 0, 0]], np.float32)))
-        await eventually(lambda: is_active(it))
+        await eventually_async(lambda: is_active(it))
         await it.server.plane.unload("digits", "2")
         assert (await refusal(it, "digits@challenger"))[0] is Code.UNAVAILABLE
         assert await it.index() == [("digits", "1", "READY"), ("digits", "2", "UNLOADING")]
         await assert_answers(it, "digits", "1", 1.0)
         assert (await call).model_version == "2"
-        await eventually(lambda: is_gone(it))
+        await eventually_async(lambda: is_gone(it))
 
 
 async def is_gone(it: Serving) -> bool:
@@ -164,7 +165,7 @@ async def test_an_evicted_version_is_loaded_again_when_it_is_asked_for(store_of_
         for version, scale in [("2", 2.0), ("3", 3.0), ("2", 2.0)]:
             code, text = (Code.OK, "") if await serves(it, "1", version) else await refusal(it, "digits", version)
             assert code is Code.OK or (code is Code.UNAVAILABLE and "is being loaded" in text)
-            await eventually(lambda version=version: serves(it, "1", version))  # type: ignore[misc]  # bound now
+            await eventually_async(lambda version=version: serves(it, "1", version))  # type: ignore[misc]  # bound now
             await assert_answers(it, "digits", version, scale, asked=version)
 
 

@@ -1,8 +1,6 @@
 """Both services with real servers, and calls of any of their methods as raw bytes: what counts is who gets through."""
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
@@ -116,11 +114,3 @@ async def asked(address: str, files: Files | None = None, method: str = HEALTH, 
     """What becomes of a call over a new connection."""
     async with open_channel(address, files) as channel:
         return await status_of(channel, method, token)
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]], within_s: float = 20) -> None:
-    """Return as soon as the condition holds; fail if it does not within the time."""
-    until_s = time.monotonic() + within_s
-    while not await condition():
-        assert time.monotonic() < until_s, f"not within {within_s} s"
-        await asyncio.sleep(0.05)

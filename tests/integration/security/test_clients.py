@@ -13,8 +13,9 @@ from cryptography import x509
 from services.rpc.credentials import token_line
 from tests.integration.cli.commands import ROOT, drivetrain, environment
 from tests.integration.prediction.store import Store
-from tests.integration.security.hosts import TokensFile, eventually, hosting
+from tests.integration.security.hosts import TokensFile, hosting
 from tests.unit.rpc.authority import Authority
+from tests.waiting import eventually_async
 
 NAME = "shop.example.org"
 
@@ -69,7 +70,7 @@ async def test_predict_works_with_a_certificate_alone(
             result = await command(*ask, **client)
             return result.returncode == 0 and json.loads(result.stdout)["version"] == "1"
 
-        await eventually(answers)  # the model is there a moment after the server
+        await eventually_async(answers)  # the model is there a moment after the server
 
 
 async def test_the_job_commands_work_with_a_token_over_tls(
@@ -147,7 +148,7 @@ async def test_the_probe_speaks_tls_where_the_variables_say_so(
         async def serves() -> bool:
             return await probe(address, tmp_path, **client, DRIVETRAIN_TLS_NAME=NAME) == (0, "")
 
-        await eventually(serves)
+        await eventually_async(serves)
         assert await probe(address, tmp_path, **client) == (1, f"{address} is not serving")  # another name
         assert await probe(address, tmp_path) == (1, f"{address} is not serving")
         assert await probe(address, tmp_path, DRIVETRAIN_TLS_NAME=NAME) == (
@@ -156,7 +157,7 @@ async def test_the_probe_speaks_tls_where_the_variables_say_so(
             "came only DRIVETRAIN_TLS_NAME",
         )
     async with hosting("prediction") as address:
-        await eventually(lambda: _is(probe(address, tmp_path), (0, "")))
+        await eventually_async(lambda: _is(probe(address, tmp_path), (0, "")))
 
 
 async def _is(answer: Awaitable[object], expected: object) -> bool:

@@ -11,7 +11,8 @@ from services.prediction.settings import Settings as PredictionSettings
 from services.rpc.settings import HostSettings
 from services.training.settings import Settings as TrainingSettings
 from tests.integration.cli.commands import ROOT
-from tests.integration.security.hosts import LOAD, METADATA, Code, Files, asked, eventually, hosting
+from tests.integration.security.hosts import LOAD, METADATA, Code, Files, asked, hosting
+from tests.waiting import eventually_async
 
 SETTINGS: dict[str, type[HostSettings]] = {"prediction": PredictionSettings, "training": TrainingSettings}
 
@@ -82,7 +83,7 @@ async def test_the_certificates_work_and_are_renewed_while_the_service_runs(cert
         _remove_authority(certified)
         assert run("certificates.sh", "server", secrets=certified).returncode == 0
         renewed = Files(tls / "ca.crt", (tls / "server.crt", tls / "server.key"))
-        await eventually(lambda: _is_ok(address, renewed))
+        await eventually_async(lambda: _is_ok(address, renewed))
 
 
 def _write(path: Path, text: str) -> None:

@@ -15,12 +15,12 @@ from tests.integration.security.hosts import (
     TokensFile,
     asked,
     build,
-    eventually,
     hosting,
     open_channel,
     status_of,
 )
 from tests.unit.rpc.authority import Authority
+from tests.waiting import eventually_async
 
 SERVICES = ("prediction", "training")
 
@@ -51,7 +51,7 @@ async def test_new_connections_get_the_new_certificate(service: str, authority: 
     async with hosting(service, **settings) as address, open_channel(address, old) as channel:
         assert await status_of(channel, HEALTH) is Code.OK
         successor.issue("server")
-        await eventually(lambda: gets_through(address, new))
+        await eventually_async(lambda: gets_through(address, new))
         assert not await gets_through(address, old)
         assert await status_of(channel, HEALTH) is Code.OK  # an open connection goes on
 
@@ -68,9 +68,9 @@ async def test_a_broken_certificate_leaves_the_old_one_in_use(
             return "tls_certificate, tls_key: expected a certificate and its key" in caplog.text
 
         certificate.write_text("broken")
-        await eventually(is_told)
+        await eventually_async(is_told)
         successor.issue("server")
-        await eventually(lambda: gets_through(address, Files(successor.file)))
+        await eventually_async(lambda: gets_through(address, Files(successor.file)))
 
 
 async def gets_through(address: str, files: Files) -> bool:
@@ -108,7 +108,7 @@ async def test_another_client_ca_is_taken_while_the_service_runs(authority: Auth
     async with hosting("prediction", **tls(authority.issue("server"), client_ca=trusted)) as address:
         assert await asked(address, new) is Code.UNAVAILABLE
         trusted.write_bytes(successor.file.read_bytes())
-        await eventually(lambda: gets_through(address, new))
+        await eventually_async(lambda: gets_through(address, new))
         assert await asked(address, old) is Code.UNAVAILABLE
 
 

@@ -11,7 +11,8 @@ from services.cli.main import app
 from services.cli.token import Right
 from services.prediction.servicer import POLICY as PREDICTION
 from services.training.servicer import POLICY as TRAINING
-from tests.integration.security.hosts import LOAD, METADATA, Code, TokensFile, asked, eventually, hosting
+from tests.integration.security.hosts import LOAD, METADATA, Code, TokensFile, asked, hosting
+from tests.waiting import eventually_async
 
 
 def made(*arguments: str) -> tuple[str, str]:
@@ -68,11 +69,11 @@ async def test_a_token_comes_and_goes_while_the_service_runs(tokens: TokensFile)
 
         assert await hears(old, Code.OK)
         new, _ = made("infer", "--file", str(tokens.path))
-        await eventually(lambda: hears(new, Code.OK))
+        await eventually_async(lambda: hears(new, Code.OK))
         assert await asked(address, method=LOAD, token=new.strip()) is Code.PERMISSION_DENIED
         assert await hears(old, Code.OK)
         tokens.write(tokens.lines[1])
-        await eventually(lambda: hears(old, Code.UNAUTHENTICATED))
+        await eventually_async(lambda: hears(old, Code.UNAUTHENTICATED))
         assert await hears(new, Code.OK)
 
 
@@ -87,5 +88,5 @@ async def test_a_broken_file_leaves_everybody_their_rights(
             return "what was read before stays in use" in caplog.text
 
         tokens.write("admin two words")
-        await eventually(is_told)
+        await eventually_async(is_told)
         assert await asked(address, method=METADATA, token="two") is Code.UNAUTHENTICATED

@@ -16,8 +16,7 @@ import requests
 
 from tests.integration.cli.commands import ROOT, processes_of
 from tests.integration.pipelines.ports import free_port
-
-START_S = 90.0
+from tests.waiting import PATIENCE_S
 
 
 @dataclass
@@ -51,7 +50,7 @@ class RayHead:
 
     def wait(self) -> None:
         """Return when the dashboard lists the node."""
-        until = time.monotonic() + START_S
+        until = time.monotonic() + PATIENCE_S
         while not _has_node(self.dashboard):
             assert self.popen.poll() is None, (self.home / "ray-head.log").read_text()
             assert time.monotonic() < until, "the head does not answer"

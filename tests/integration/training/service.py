@@ -2,10 +2,8 @@
 
 from __future__ import annotations  # the asynchronous stub exists in the checker only
 
-import asyncio
 import sys
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from services.training.pb import training_pb2 as pb
 from services.training.pb.training_pb2_grpc import TrainingServiceStub
 from services.training.server import TrainingServer, build
 from services.training.settings import Settings
+from tests.waiting import PATIENCE_S, eventually_async
 
 if TYPE_CHECKING:
     from services.training.pb.training_pb2_grpc import TrainingServiceAsyncStub
@@ -61,7 +60,7 @@ class Training:
         watch = self.stub.WatchJob(pb.WatchJobRequest(job_id=job_id, cursor=cursor))
         return [event async for event in watch if event.WhichOneof("event") != "heartbeat"]
 
-    async def in_state(self, job_id: str, *states: int, within_s: float = 120) -> pb.Job:
+    async def in_state(self, job_id: str, *states: int, within_s: float = 2 * PATIENCE_S) -> pb.Job:
         """The job as soon as it is in one of these states."""
         found = await self.get(job_id)
 
@@ -71,8 +70,15 @@ class Training:
             assert found.state in states or found.state not in ENDED, found
             return found.state in states
 
-        await eventually(has_come, within_s)
+        await eventually_async(has_come, within_s)
         return found
+
+    async def cancel_all(self) -> None:
+        """Ask for the end of every job that has not come to it."""
+        for job in (await self.stub.ListJobs(pb.ListJobsRequest(page_size=1000))).jobs:
+            if job.state not in ENDED:
+                await self.stub.CancelJob(pb.CancelJobRequest(job_id=job.id))
+                await self.in_state(job.id, *ENDED, within_s=60)
 
     async def has_trained(self, job_id: str, epochs: int) -> str:
         """The cursor after that many epochs."""
@@ -93,14 +99,11 @@ async def training(dashboard: str, **settings: object) -> AsyncIterator[Training
     await server.start()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-            yield Training(server, TrainingServiceStub(channel))
+            it = Training(server, TrainingServiceStub(channel))
+            try:
+                yield it
+            except BaseException:
+                await it.cancel_all()  # or the jobs of a test that failed would take the cores of all others
+                raise
     finally:
         await server.stop(grace_s=1)
-
-
-async def eventually(condition: Callable[[], Awaitable[bool]], within_s: float = 30) -> None:
-    """Return as soon as the condition holds; fail if it does not within the time."""
-    until_s = time.monotonic() + within_s
-    while not await condition():
-        assert time.monotonic() < until_s, f"not within {within_s} s"
-        await asyncio.sleep(0.05)

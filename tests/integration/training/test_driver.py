@@ -5,30 +5,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 from mlflow.artifacts import download_artifacts
 from safetensors.numpy import load_file
 
-from pipelines.data.loading import load_dataset
 from pipelines.home import datasets_folder, mlflow_client, tracking_uri
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.tracking import FAILURE_TAG
 from pipelines.training.launcher import ray_session
-from pipelines.training.team import Solo
-from pipelines.training.worker import Trained, make_job, train
 from services.training.driver import main
 from services.training.journal import write_fence
 from services.training.record import SPEC_SHA256_TAG
-from tests.integration.pipelines.jobs import FOREVER, MODEL, Home, eventually, small
+from tests.integration.pipelines.jobs import FOREVER, MODEL, Home, small
+from tests.integration.pipelines.undisturbed import undisturbed
 from tests.integration.training.attempts import checkpoints, driver, epochs, journal, run_of, submit
 from tests.integration.training.conftest import in_use
+from tests.waiting import PATIENCE_S, eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
-PATIENTLY_S = 240
-"""Starting and leaving a Ray takes seconds where a machine is idle, minutes where it is not."""
-
-EPOCHS = 300
+EPOCHS = 150
 LONG = small(data={"source": "synthetic", "rows": 3000, "features": 4, "classes": 3}, training={"epochs": EPOCHS})
 
 
@@ -47,13 +42,6 @@ def local_ray() -> Iterator[None]:
             yield
 
 
-def undisturbed(spec: TrainingSpec) -> dict[str, bytes]:
-    """The weights that a job ends with, to the bit."""
-    *_, trained = train(make_job(spec, load_dataset(spec)), Solo(), torch.device("cpu"))
-    assert isinstance(trained, Trained)
-    return {name: weight.tobytes() for name, weight in trained.weights.items()}
-
-
 def published(home: Home, folder: Path) -> dict[str, bytes]:
     """The weights of the only version."""
     (version,) = home.registry.versions(MODEL)
@@ -65,14 +53,14 @@ def published(home: Home, folder: Path) -> dict[str, bytes]:
 def test_a_killed_driver_has_a_successor_that_leaves_no_gap_and_no_double(home: Home, tmp_path: Path) -> None:
     run_id = submit(home, LONG)
     with driver(run_id, 1) as first:
-        eventually(lambda: bool(checkpoints(run_id) and epochs(journal(run_id))), PATIENTLY_S)
+        eventually(lambda: bool(checkpoints(run_id) and epochs(journal(run_id))))
         first.kill()
     seen = epochs(journal(run_id))
     assert 0 < len(seen) < EPOCHS
     assert run_of(home, run_id).info.status == "RUNNING"
 
     with driver(run_id, 2) as second:
-        assert second.wait(PATIENTLY_S) == 0
+        assert second.wait(2 * PATIENCE_S) == 0
     run = run_of(home, run_id)
     assert run.info.status == "FINISHED"
     for name in ("train_loss", "val_accuracy", "epoch_seconds"):
@@ -85,16 +73,16 @@ def test_a_killed_driver_has_a_successor_that_leaves_no_gap_and_no_double(home: 
     assert seen + epochs(journal(run_id, 2)) == list(range(1, EPOCHS + 1))
     (outcome,) = [line for line in journal(run_id, 2) if line["kind"] == "outcome"]
     assert (outcome["version"], outcome["promoted"]) == ("1", True)
-    assert published(home, tmp_path) == undisturbed(LONG)
+    assert published(home, tmp_path) == undisturbed(LONG).weights
 
 
 def test_a_stopped_driver_ends_its_run_killed_and_keeps_the_checkpoint(home: Home) -> None:
     run_id = submit(home, small(training=FOREVER))
     with driver(run_id, 1) as process:
-        eventually(lambda: bool(checkpoints(run_id)), PATIENTLY_S)
+        eventually(lambda: bool(checkpoints(run_id)))
         process.send_signal(signal.SIGTERM)
-        eventually(lambda: run_of(home, run_id).info.status == "KILLED", 60)
-        assert process.wait(PATIENTLY_S) == 0
+        eventually(lambda: run_of(home, run_id).info.status == "KILLED")
+        assert process.wait(2 * PATIENCE_S) == 0
     assert run_of(home, run_id).data.tags[FAILURE_TAG] == "interrupted"
     assert checkpoints(run_id)
     assert home.registry.champions() == {}
@@ -103,9 +91,9 @@ def test_a_stopped_driver_ends_its_run_killed_and_keeps_the_checkpoint(home: Hom
 def test_a_superseded_driver_leaves_the_run_as_it_is(home: Home) -> None:
     run_id = submit(home, small(training=FOREVER))
     with driver(run_id, 1) as process:
-        eventually(lambda: bool(epochs(journal(run_id))), PATIENTLY_S)
+        eventually(lambda: bool(epochs(journal(run_id))))
         write_fence(run_id, 2)
-        assert process.wait(PATIENTLY_S) == 0
+        assert process.wait(2 * PATIENCE_S) == 0
     run = run_of(home, run_id)
     assert (run.info.status, run.info.end_time) == ("RUNNING", None)
     assert FAILURE_TAG not in run.data.tags

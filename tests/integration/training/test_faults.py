@@ -10,16 +10,18 @@ from pathlib import Path
 import pytest
 
 from pipelines.home import mlflow_client
+from pipelines.spec_file import build_spec, parse_yaml
 from services.training.pb import training_pb2 as pb
 from tests.integration.cli.commands import processes_of
+from tests.integration.pipelines.undisturbed import undisturbed
 from tests.integration.training.conftest import in_use
 from tests.integration.training.ray_head import RayHead, ray_head
-from tests.integration.training.service import Training, spec, training
+from tests.integration.training.service import spec, training
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
+pytestmark = pytest.mark.slow
 
-EPOCHS = 600
-LONG = {"training": {"epochs": EPOCHS}}
+EPOCHS = 300
+LONG = {"data": {"source": "synthetic", "rows": 3000, "features": 4, "classes": 3}, "training": {"epochs": EPOCHS}}
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +57,9 @@ def drivers(home: Path) -> list[int]:
     ]
 
 
-async def undisturbed(it: Training) -> dict[int, float]:
+def expected() -> dict[int, float]:
     """The losses of the same job when nothing happens to it."""
-    job = await it.submit(spec(name="undisturbed", **LONG), key="undisturbed")
-    await it.in_state(job.id, pb.JOB_STATE_FINISHED, within_s=200)
-    return losses(job.id)
+    return undisturbed(build_spec(parse_yaml(spec(**LONG), "here"))).losses
 
 
 async def runs_of(model: str) -> int:
@@ -72,20 +72,19 @@ async def runs_of(model: str) -> int:
 async def test_a_killed_driver_is_replaced(mortal: RayHead) -> None:
     async with training(mortal.dashboard) as it:
         job = await it.submit(spec(name="driverless", **LONG))
-        await it.has_trained(job.id, 50)
+        await it.has_trained(job.id, 20)
         for pid in drivers(mortal.home):
             os.kill(pid, signal.SIGKILL)
-        finished = await it.in_state(job.id, pb.JOB_STATE_FINISHED, within_s=200)
+        finished = await it.in_state(job.id, pb.JOB_STATE_FINISHED)
         assert (finished.attempt, finished.version) == (2, "1")
         assert await runs_of("driverless") == 1
-        expected = await undisturbed(it)
-        assert losses(job.id) == expected
+        assert losses(job.id) == expected()
 
 
 async def test_a_killed_cluster_goes_on_when_it_is_back(mortal: RayHead) -> None:
     async with training(mortal.dashboard) as it:
         job = await it.submit(spec(name="headless", **LONG))
-        cursor = await it.has_trained(job.id, 50)
+        cursor = await it.has_trained(job.id, 20)
         mortal.kill()
         rest = asyncio.create_task(it.events(job.id, cursor))
         await asyncio.to_thread(mortal.restart)
@@ -95,7 +94,7 @@ async def test_a_killed_cluster_goes_on_when_it_is_back(mortal: RayHead) -> None
         epochs = [event.epoch.epoch for event in events if event.WhichOneof("event") == "epoch"]
         assert epochs == list(range(epochs[0], EPOCHS + 1))  # watchers hear of each once
         assert await runs_of("headless") == 1
-        assert losses(job.id) == await undisturbed(it)
+        assert losses(job.id) == expected()
 
 
 async def test_a_job_outlives_the_service(mortal: RayHead) -> None:
@@ -114,13 +113,10 @@ async def test_a_job_outlives_the_service(mortal: RayHead) -> None:
 async def test_of_two_services_one_acts_and_the_other_takes_its_place(mortal: RayHead) -> None:
     async with AsyncExitStack() as leaving:
         leader = await leaving.enter_async_context(training(mortal.dashboard))
-        before = await leader.submit(spec(name="led-before"))
-        await leader.in_state(before.id, pb.JOB_STATE_FINISHED)
         async with training(mortal.dashboard) as standby:
-            jobs = [await standby.submit(spec(name=f"led-{number}")) for number in range(2)]
-            for job in jobs:
-                finished = await standby.in_state(job.id, pb.JOB_STATE_FINISHED)
-                assert (finished.attempt, finished.version) == (1, "1")
+            led = await standby.submit(spec(name="led"))
+            finished = await leader.in_state(led.id, pb.JOB_STATE_FINISHED)
+            assert (finished.attempt, finished.version) == (1, "1")
             await leaving.aclose()
             after = await standby.submit(spec(name="led-after"))
             assert (await standby.in_state(after.id, pb.JOB_STATE_FINISHED)).attempt == 1
@@ -128,7 +124,7 @@ async def test_of_two_services_one_acts_and_the_other_takes_its_place(mortal: Ra
 
 async def test_a_job_that_may_not_be_retried_fails_with_the_reason(mortal: RayHead) -> None:
     async with training(mortal.dashboard) as it:
-        job = await it.submit(spec(name="once", training={"epochs": EPOCHS, "retries": 0}))
+        job = await it.submit(spec(name="once", training={"epochs": 1_000_000, "retries": 0}))
         await it.has_trained(job.id, 10)
         for pid in drivers(mortal.home):
             os.kill(pid, signal.SIGKILL)

@@ -13,7 +13,8 @@ import pytest
 from services.cli.training_client import TrainingClient
 from services.training.pb import training_pb2 as pb
 from tests.integration.training.ray_head import RayHead
-from tests.integration.training.service import Training, eventually, training
+from tests.integration.training.service import Training, training
+from tests.waiting import eventually_async
 
 pytestmark = pytest.mark.slow
 
@@ -63,7 +64,7 @@ async def cut_upload(it: Training, content: bytes, sha256: str) -> None:
         held = await it.stub.GetDataset(pb.GetDatasetRequest(sha256=sha256))
         return held.received_bytes > SIZE // 4
 
-    await eventually(has_come)
+    await eventually_async(has_come)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call

@@ -125,7 +125,7 @@ class Memory:
         eventually(lambda: self._num_looks > seen + 1)
 
 
-def eventually(condition: Callable[[], bool], within_s: float = 10) -> None:
+def eventually(condition: Callable[[], bool], within_s: float = 60) -> None:
     until_s = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < until_s

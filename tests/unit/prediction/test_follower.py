@@ -118,7 +118,7 @@ def follow(
     return Follower(source, repository, loading, metrics, poll_interval_s, models), repository
 
 
-async def eventually(condition: Callable[[], bool], within_s: float = 10) -> None:
+async def eventually(condition: Callable[[], bool], within_s: float = 60) -> None:
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110 - the repository has no event to wait for
             await asyncio.sleep(0.001)
@@ -500,8 +500,10 @@ async def test_a_hanging_registry_does_not_hold_up_what_is_remembered() -> None:
 
 
 async def test_champions_stay_and_what_finds_no_room_beside_them_is_refused() -> None:
-    source = Source(digits="1", wine="1", iris={"champion": "1", "challenger": "2"})
+    source = Source(digits="1", wine="1", iris="1")
     follower, repository = follow(source, memory_max_bytes=ROOM_FOR_TWO)
+    await follower.sync()
+    source.name(iris={"champion": "1", "challenger": "2"})
     await follower.sync()
     assert [row.state for row in repository.index()] == ["READY", "READY", "UNAVAILABLE", "READY"]
     assert "there is no room" in [row.reason for row in repository.index()][2]

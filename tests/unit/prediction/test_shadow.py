@@ -66,7 +66,7 @@ class Setup:
         return float(line.split()[-1])
 
     async def eventually(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():  # noqa: ASYNC110 - the metrics have no event to wait for
                 await asyncio.sleep(0.001)
 

@@ -10,9 +10,10 @@ import pytest
 
 from services.prediction.client import IndexEntry, TensorMetadata
 from tests.integration.prediction.client.asking import Kind, asking, both
-from tests.integration.prediction.serving import Serving, eventually, serving
+from tests.integration.prediction.serving import Serving, serving
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import GOLDEN_ROWS, probabilities
+from tests.waiting import eventually_async
 
 Of = Callable[[np.ndarray], object]
 
@@ -89,7 +90,7 @@ async def test_it_follows_the_champion(kind: Kind, store: Store) -> None:
             np.testing.assert_allclose(prediction.probabilities, probabilities(GOLDEN_ROWS, scale), atol=1e-5)
             return bool(prediction.version == second)
 
-        await eventually(answers_with_the_second)
+        await eventually_async(answers_with_the_second)
         assert (await ask("metadata", "digits")).version == second
 
 

@@ -12,9 +12,10 @@ from services.prediction.client import NO_RETRIES, errors
 from services.prediction.data_plane import DataPlane
 from tests.integration.prediction.client.asking import Asking, Kind, asking, both
 from tests.integration.prediction.client.test_clients import address
-from tests.integration.prediction.serving import ROW, eventually, serving
+from tests.integration.prediction.serving import ROW, serving
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import FATAL, SLOW
+from tests.waiting import eventually_async
 
 SLOW_ROW = np.array([[SLOW, 0, 0]], np.float32)
 
@@ -149,7 +150,7 @@ async def test_a_closed_client_says_so(kind: Kind, store: Store) -> None:
     store.promote("digits")
     async with serving(store.registry) as it, asking(kind, address(it)) as ask:
         running = asyncio.create_task(predicting(ask, rows=SLOW_ROW))
-        await eventually(lambda: _is_active(it.server.plane))
+        await eventually_async(lambda: _is_active(it.server.plane))
         await ask("close")
         assert isinstance(await running, errors.ClosedError)
         assert isinstance(await predicting(ask), errors.ClosedError)
@@ -160,7 +161,7 @@ async def test_a_task_that_is_cancelled_cancels_its_request(store: Store) -> Non
     store.promote("digits")
     async with serving(store.registry) as it, asking("aio", address(it)) as ask:
         running = asyncio.create_task(ask("predict", "digits", SLOW_ROW))
-        await eventually(lambda: _is_active(it.server.plane))
+        await eventually_async(lambda: _is_active(it.server.plane))
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running

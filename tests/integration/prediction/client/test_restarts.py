@@ -7,9 +7,10 @@ import numpy as np
 from tests.integration.prediction.client.asking import Asking, Kind, asking, both
 from tests.integration.prediction.client.door import door_to
 from tests.integration.prediction.client.test_clients import address
-from tests.integration.prediction.serving import ROW, eventually, serving
+from tests.integration.prediction.serving import ROW, serving
 from tests.integration.prediction.store import Store
 from tests.unit.prediction.graphs import probabilities
+from tests.waiting import eventually_async
 
 
 class Load:
@@ -33,7 +34,7 @@ class Load:
         async def are_there() -> bool:
             return self.num_answers >= wanted
 
-        await eventually(are_there)
+        await eventually_async(are_there)
 
     def stop(self) -> None:
         """After the prediction that is under way."""

@@ -57,30 +57,30 @@ def choice(folder: Path, memory: str, memory_bytes: int) -> Choice:
 
 def test_auto_streams_what_is_more_than_a_tenth_of_memory(tmp_path: Path) -> None:
     fits = choice(tmp_path, "auto", 10 * 16 * 1024)
-    assert not fits.streamed
+    assert fits.plan is None
     assert fits.reason.startswith("data stays in memory: at most a tenth of 0.00 GiB, as 1,024 rows of 16 bytes are")
-    assert choice(tmp_path, "auto", 10 * 16 * 1024 - 10).streamed
+    assert choice(tmp_path, "auto", 10 * 16 * 1024 - 10).plan is not None
 
 
 def test_pictures_count_as_the_floats_that_they_become(tmp_path: Path) -> None:
     source = ImagesSource(source="images", path=str(write_album(tmp_path / "album")), size=(8, 6))
     total = 36 * 3 * 8 * 6 * 4
-    assert not choose_memory(source, 10 * total).streamed
-    assert choose_memory(source, 10 * total - 10).streamed
+    assert choose_memory(source, 10 * total).plan is None
+    assert choose_memory(source, 10 * total - 10).plan is not None
 
 
 def test_texts_count_with_their_tokens(tmp_path: Path) -> None:
     letters(2000).to_parquet(tmp_path / "rows.parquet")
     source = TextSource.model_validate(data(tmp_path / "rows.parquet"))
     total = 2000 * plan_of(source).size.row_bytes
-    assert not choose_memory(source, 10 * total).streamed
-    assert choose_memory(source, 10 * total - 10).streamed
+    assert choose_memory(source, 10 * total).plan is None
+    assert choose_memory(source, 10 * total - 10).plan is not None
 
 
 def test_the_setting_decides_alone(tmp_path: Path) -> None:
-    assert choice(tmp_path, "stream", 2**40).streamed
-    assert choice(tmp_path, "resident", 1) == Choice(streamed=False, reason="")
-    assert choose_memory(SklearnSource(), 1) == Choice(streamed=False, reason="")
+    assert choice(tmp_path, "stream", 2**40).plan is not None
+    assert choice(tmp_path, "resident", 1) == Choice(plan=None, reason="")
+    assert choose_memory(SklearnSource(), 1) == Choice(plan=None, reason="")
 
 
 def test_memory_is_what_the_machine_has() -> None:

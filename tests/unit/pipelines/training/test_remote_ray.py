@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.errors import ClusterLostError
 from pipelines.training.remote_ray import RemoteRay
-from tests.integration.pipelines.jobs import eventually
+from tests.waiting import eventually
 
 
 @pytest.fixture
