@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast coverage lint types protos fuzz bench bench-training bench-serving bench-endurance bench-footprint images up smoke down purge backup restore upgrade test-compose ui clean
+.PHONY: help demo test test-slow coverage lint types protos fuzz bench bench-training bench-serving bench-endurance bench-footprint images up smoke down purge backup restore upgrade test-compose ui clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,14 +16,15 @@ demo: $(VENV)/.train ## train three models on handwritten digits, serve them, as
 	$(BIN)/drivetrain demo
 
 WORKERS := 2
-test: $(VENV)/.dev ## run all tests, in WORKERS processes (2); much of the time they wait for servers and Ray to start
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+test: $(VENV)/.dev ## run the tests that take seconds each, in WORKERS processes (2)
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-slow: $(VENV)/.dev ## run the others: real jobs on real clusters of Ray, killed and gone on with, and whole commands
+	$(PYTEST) -m slow $(ARGS)
 
 coverage: $(VENV)/.dev ## run all tests, and tell the lines and branches that they did not take
-	$(MAKE) --no-print-directory test ARGS="--cov --cov-report=term:skip-covered"
-
-test-fast: $(VENV)/.dev ## run the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
 
 lint: $(VENV)/.dev ## check style, format and that the stubs follow the protos
 	$(BIN)/ruff check .

@@ -1,13 +1,23 @@
 """What holds for all tests, however they were started."""
 
 import signal
+from pathlib import Path
 
 import pytest
+
+ON_RAY = [Path(__file__).parent / folder for folder in ("integration/pipelines", "integration/training", "e2e")]
 
 
 def pytest_configure() -> None:
     """Take SIGINT again where whoever started the tests had it ignored: children inherit that, and Ctrl-C is tested."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever starts a Ray is slow, some fifteen seconds before the first test."""
+    for item in items:
+        if any(folder in item.path.parents for folder in ON_RAY):
+            item.add_marker(pytest.mark.slow)
 
 
 class _AtOnce:

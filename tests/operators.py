@@ -22,5 +22,5 @@ def built_once() -> Iterator[None]:
         return table
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "from_torchlib", copied)
+        patch.setattr(registry, "from_torchlib", staticmethod(copied))
         yield

@@ -32,6 +32,8 @@ from tests.waiting import PATIENCE_S, eventually
 NUM_CHANNELS = 24
 """Connections, of which the kernel gives all to one of two processes once in eight million tries."""
 
+pytestmark = pytest.mark.slow
+
 each_transport = pytest.mark.parametrize("transport", ["native", "grpcio"])
 
 
@@ -198,7 +200,6 @@ def test_an_order_tells_which_process_has_not_done_it_and_that_one_does_it_when_
         assert answers(it.port) == {"UNAVAILABLE"}
 
 
-@pytest.mark.slow
 def test_a_process_that_has_stopped_holds_up_no_order_for_ever(store: Store) -> None:
     store.promote("digits")
     with several(store) as it:
