@@ -41,6 +41,22 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Layout:
+    """A row on disk: its features, its target and its id, so that a shard is one file that grows at its end."""
+
+    row_shape: tuple[int, ...]
+    features_type: str
+    """In numpy's notation: floats are scaled, whole numbers are pixels as they are, or token indices."""
+    target_type: str
+
+    @property
+    def dtype(self) -> np.dtype[np.void]:
+        """Of a whole row."""
+        features = ("features", self.features_type, self.row_shape)
+        return np.dtype([features, ("target", self.target_type), ("id", _ID_TYPE)])
+
+
+@dataclass(frozen=True)
 class Shards:
     """A complete set of shards; a row's index is its place when one follows the other."""
 
@@ -49,12 +65,8 @@ class Shards:
     """What the rows were made with; another key asks for other rows."""
     sizes: tuple[int, ...]
     """Rows of each."""
-    row_shape: tuple[int, ...]
-    target_type: str
-    """In numpy's notation."""
     sha256: tuple[str, ...]
-    features_type: str = "<f4"
-    """In numpy's notation: floats are scaled, whole numbers are pixels as they are, or token indices."""
+    layout: Layout
 
     def __len__(self) -> int:
         return sum(self.sizes)
@@ -69,33 +81,23 @@ def find_shards(folder: Path, key: str) -> Shards | None:
     """The complete set of this key in a folder, if there is one."""
     try:
         known = json.loads((folder / _INDEX).read_text())
-    except (OSError, ValueError):
+        row = known["layout"]
+        layout = Layout(tuple(row["row_shape"]), row["features_type"], row["target_type"])
+        shards = Shards(str(folder), known["key"], tuple(known["sizes"]), tuple(known["sha256"]), layout)
+    except (OSError, ValueError, KeyError):
         return None
-    shards = Shards(
-        folder=str(folder),
-        key=known["key"],
-        sizes=tuple(known["sizes"]),
-        row_shape=tuple(known["row_shape"]),
-        target_type=known["target_type"],
-        sha256=tuple(known["sha256"]),
-        features_type=known.get("features_type", "<f4"),
-    )
-    row_bytes = _row_bytes(shards.row_shape, shards.target_type, shards.features_type)
     files = [folder / _name(number) for number in range(len(shards.sizes))]
     whole = all(
-        file.is_file() and file.stat().st_size == size * row_bytes
+        file.is_file() and file.stat().st_size == size * layout.dtype.itemsize
         for file, size in zip(files, shards.sizes, strict=True)
     )
     return shards if whole and shards.key == key else None
 
 
-def check_disk(
-    folder: Path, num_rows: int, row_shape: tuple[int, ...], target_type: str, features_type: str = "<f4"
-) -> None:
+def check_disk(folder: Path, num_rows: int, layout: Layout) -> None:
     """Raise ResourceError if the disk has too little room for so many rows."""
     folder.mkdir(parents=True, exist_ok=True)
-    row_bytes = _row_bytes(row_shape, target_type, features_type)
-    wanted, free = num_rows * row_bytes + _SPARE_BYTES, disk_usage(folder).free
+    wanted, free = num_rows * layout.dtype.itemsize + _SPARE_BYTES, disk_usage(folder).free
     if wanted > free:
         raise ResourceError(
             f"data.memory: the training rows stream from {folder}, where they need {wanted / 2**30:.1f} GiB and "
@@ -103,15 +105,7 @@ def check_disk(
         )
 
 
-def write_shards(
-    folder: Path,
-    key: str,
-    count: int,
-    row_shape: tuple[int, ...],
-    target_type: str,
-    blocks: Iterable[Block],
-    features_type: str = "<f4",
-) -> Shards:
+def write_shards(folder: Path, key: str, count: int, layout: Layout, blocks: Iterable[Block]) -> Shards:
     """Append every block's rows to their shards, and name the set `folder` when it is complete."""
     begun = folder.with_name(f"{folder.name}-{os.getpid()}.part")
     for old in folder.parent.glob(f"{folder.name}*"):
@@ -122,22 +116,14 @@ def write_shards(
         ends = np.cumsum(block.counts)
         for number in np.flatnonzero(block.counts).tolist():
             rows = slice(ends[number] - block.counts[number], ends[number])
-            content = _interleaved(block.features[rows], block.targets[rows], block.ids[rows])
+            content = _interleaved(layout, block.features[rows], block.targets[rows], block.ids[rows])
             hashes[number].update(content)
             with (begun / _name(number)).open("ab") as file:
                 file.write(content)
         sizes += np.array(block.counts)
     for number in np.flatnonzero(sizes == 0).tolist():
         (begun / _name(number)).touch()
-    shards = Shards(
-        folder=str(folder),
-        key=key,
-        sizes=tuple(sizes.tolist()),
-        row_shape=row_shape,
-        target_type=target_type,
-        sha256=tuple(each.hexdigest() for each in hashes),
-        features_type=features_type,
-    )
+    shards = Shards(str(folder), key, tuple(sizes.tolist()), tuple(each.hexdigest() for each in hashes), layout)
     _sync(begun, count)
     (begun / _INDEX).write_text(json.dumps(asdict(shards)))
     begun.rename(folder)
@@ -156,8 +142,9 @@ class ShardReader:
 
     def take(self, rows: NDArray[np.int64]) -> Arrays:
         """Features and targets of these rows, in their order. TrainingError if a shard is gone or altered."""
-        features = np.empty((len(rows), *self._shards.row_shape), np.dtype(self._shards.features_type))
-        targets = np.empty(len(rows), np.dtype(self._shards.target_type))
+        layout = self._shards.layout
+        features = np.empty((len(rows), *layout.row_shape), np.dtype(layout.features_type))
+        targets = np.empty(len(rows), np.dtype(layout.target_type))
         of_shard = np.searchsorted(self._starts, rows, side="right") - 1
         numbers, first = np.unique(of_shard, return_index=True)
         with self._lock:
@@ -189,8 +176,7 @@ class ShardReader:
 
     def _read(self, number: int) -> NDArray[np.void]:
         path = Path(self._shards.folder) / _name(number)
-        row = _row_type(self._shards.row_shape, self._shards.target_type, self._shards.features_type)
-        rows = np.empty(self._shards.sizes[number], row)
+        rows = np.empty(self._shards.sizes[number], self._shards.layout.dtype)
         try:
             with path.open("rb", buffering=0) as file:
                 read = file.readinto(rows.view(np.uint8).data) if len(rows) else 0  # without the GIL
@@ -208,17 +194,8 @@ class ShardReader:
         return True
 
 
-def _row_type(row_shape: tuple[int, ...], target_type: str, features_type: str) -> np.dtype[np.void]:
-    """A row is its features, its target and its id, so that a shard is one file that grows at its end."""
-    return np.dtype([("features", features_type, row_shape), ("target", target_type), ("id", _ID_TYPE)])
-
-
-def _row_bytes(row_shape: tuple[int, ...], target_type: str, features_type: str) -> int:
-    return _row_type(row_shape, target_type, features_type).itemsize
-
-
-def _interleaved(features: NDArray[np.generic], targets: NDArray[np.generic], ids: RowIds) -> bytes:
-    rows = np.empty(len(targets), _row_type(features.shape[1:], targets.dtype.str, features.dtype.str))
+def _interleaved(layout: Layout, features: NDArray[np.generic], targets: NDArray[np.generic], ids: RowIds) -> bytes:
+    rows = np.empty(len(targets), layout.dtype)
     rows["features"], rows["target"], rows["id"] = features, targets, ids
     return rows.tobytes()
 

@@ -15,7 +15,7 @@ from pipelines.data.plans import TRAIN, Piece, parts_of
 from pipelines.data.ray_blocks import results_of
 from pipelines.data.row_names import BY_NUMBER
 from pipelines.data.scan import targets_of
-from pipelines.data.shards import SHARD_BYTES, Block, Shards, check_disk, find_shards, num_shards, write_shards
+from pipelines.data.shards import SHARD_BYTES, Block, Layout, Shards, check_disk, find_shards, num_shards, write_shards
 from pipelines.errors import DataError
 from pipelines.spec.training_spec import TrainingSpec
 
@@ -34,20 +34,18 @@ def shuffle_to_shards(
 
     Raises ResourceError where the disk is too small, and DataError if the files have changed.
     """
-    target_type = "<i8" if dataset.labels else "<f4"
-    features_type = stream.plan.stored_type(dataset)
+    layout = Layout(dataset.row_shape, stream.plan.stored_type(dataset), "<i8" if dataset.labels else "<f4")
     none = dataset.train.none()
     bare = replace(dataset, train=none, validation=none, test=none, stream=None, row_names=BY_NUMBER)
-    row_bytes = int(np.prod(dataset.row_shape)) * np.dtype(features_type).itemsize
-    count = num_shards(stream.num_rows * row_bytes, shard_bytes)
+    count = num_shards(stream.num_rows * layout.dtype.itemsize, shard_bytes)
     tasks = replace(stream, plan=stream.plan.bare())
     work = partial(_encoded, spec=spec, dataset=bare, stream=tasks, count=count)
     key = _key(spec, dataset, count)
     if found := find_shards(folder, key):
         return found
-    check_disk(folder.parent, stream.num_rows, dataset.row_shape, target_type, features_type)
+    check_disk(folder.parent, stream.num_rows, layout)
     blocks = _told(results_of(stream.plan.pieces(), work), stream.num_rows, tell)
-    return write_shards(folder, key, count, dataset.row_shape, target_type, blocks, features_type)
+    return write_shards(folder, key, count, layout, blocks)
 
 
 def _encoded(piece: Piece, spec: TrainingSpec, dataset: Dataset, stream: Stream, count: int) -> Iterator[Block]:

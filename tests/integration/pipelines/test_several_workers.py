@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pipelines.data.loading import load_dataset
-from pipelines.data.shards import Shards
+from pipelines.data.shards import Layout, Shards
 from pipelines.errors import TrainingError
 from pipelines.pipeline import run_pipeline
 from pipelines.tracking import FAILURE_TAG
@@ -54,7 +54,7 @@ def test_two_workers_give_the_curve_of_one_from_streamed_rows(home: Home, tmp_pa
 
 def test_two_workers_without_the_drivers_disk_are_told_of(home: Home, tmp_path: Path) -> None:
     spec = small(data=UNEVEN, compute={"workers": 2})
-    elsewhere = Shards(str(tmp_path / "elsewhere"), "key", (701,), (6,), "<i8", ("",))
+    elsewhere = Shards(str(tmp_path / "elsewhere"), "key", (701,), ("",), Layout((6,), "<f4", "<i8"))
     with pytest.raises(TrainingError, match=rf"stream from {tmp_path}/elsewhere, which the worker on .* does not have"):
         list(launch(make_job(spec, load_dataset(spec), shards=elsewhere), 2))
     eventually(is_idle)

@@ -92,7 +92,7 @@ def test_every_picture_is_in_one_part_and_training_ones_are_on_disk(cluster: Non
     spec = picture_job(tmp_path)
     dataset = scanned(spec)
     shards = shuffled(spec, dataset, tmp_path / "shards")
-    assert (shards.features_type, len(shards), len(shards.sizes)) == ("|u1", dataset.num_train, 6)
+    assert (shards.layout.features_type, len(shards), len(shards.sizes)) == ("|u1", dataset.num_train, 6)
     training, _ = ShardReader(shards).take(np.arange(len(shards)))
     found = [row.astype(np.uint8).tobytes() for row in training]
     found += [row.astype(np.uint8).tobytes() for part in (dataset.validation, dataset.test) for row in part.features]
@@ -112,7 +112,7 @@ def test_the_vocabulary_is_that_of_all_training_rows(cluster: None, tmp_path: Pa
     assert dataset.text is not None
     assert dataset.text.vocabulary == fit_vocabulary(training, 10_000)
     shards = shuffled(spec, dataset, tmp_path / "shards")
-    assert (shards.features_type, shards.row_shape) == ("<u2", dataset.row_shape)
+    assert (shards.layout.features_type, shards.layout.row_shape) == ("<u2", dataset.row_shape)
     tokens = ShardReader(shards).take(np.arange(len(shards)))[0].astype(np.int64)
     assert len(set(tokens[tokens >= 2].tolist())) == len(dataset.text.vocabulary)
     assert (tokens[:, -1] != 0).any()

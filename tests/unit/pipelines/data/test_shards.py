@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from pipelines.data import shards as module
 from pipelines.data.draws import row_ids
-from pipelines.data.shards import Block, ShardReader, Shards, check_disk, find_shards, num_shards, write_shards
+from pipelines.data.shards import Block, Layout, ShardReader, Shards, check_disk, find_shards, num_shards, write_shards
 from pipelines.errors import ResourceError, TrainingError
 
 ROWS, SHARDS = 60, 5
+LAYOUT = Layout((2,), "<f4", "<i8")
 
 
 def features_of(rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -31,7 +32,7 @@ def blocks(fail_after: int = 100) -> Iterator[Block]:
 
 
 def written(folder: Path) -> Shards:
-    return write_shards(folder, "key", SHARDS, (2,), "<i8", blocks())
+    return write_shards(folder, "key", SHARDS, LAYOUT, blocks())
 
 
 def test_rows_come_back_in_any_order(tmp_path: Path) -> None:
@@ -57,7 +58,7 @@ def test_at_most_two_shards_are_in_memory(tmp_path: Path) -> None:
 
 def test_what_was_not_finished_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        write_shards(tmp_path / "rows", "key", SHARDS, (2,), "<i8", blocks(fail_after=2))
+        write_shards(tmp_path / "rows", "key", SHARDS, LAYOUT, blocks(fail_after=2))
     assert find_shards(tmp_path / "rows", "key") is None
     shards = written(tmp_path / "rows")
     assert [path.name for path in tmp_path.iterdir()] == ["rows"]  # what was left behind is gone
@@ -83,9 +84,9 @@ def test_altered_shards_are_refused(harm: str, tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_told_of_before(tmp_path: Path) -> None:
-    check_disk(tmp_path / "new", 1000, (2,), "<i8")
+    check_disk(tmp_path / "new", 1000, LAYOUT)
     with pytest.raises(ResourceError, match=rf"stream from {tmp_path}, where they need 22351742.0 GiB and .* are free"):
-        check_disk(tmp_path, 10**15, (2,), "<i8")
+        check_disk(tmp_path, 10**15, LAYOUT)
 
 
 def test_very_much_data_has_larger_shards_instead_of_more() -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipelines.data.dataset import Dataset
 from pipelines.data.loading import load_dataset
-from pipelines.data.shards import Block, Shards, write_shards
+from pipelines.data.shards import Block, Layout, Shards, write_shards
 from pipelines.errors import NonFiniteError, TrainingError
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.spec_file import build_spec
@@ -71,8 +71,8 @@ def written(spec: TrainingSpec, dataset: Dataset, folder: Path) -> Shards:
         assert train.ids is not None
         yield Block(features[order], train.targets[order], tuple(np.bincount(places).tolist()), train.ids[order])
 
-    shape, kinds = dataset.row_shape, (train.targets.dtype.str, features.dtype.str)
-    return write_shards(folder, "key", NUM_SHARDS, shape, kinds[0], blocks(), kinds[1])
+    layout = Layout(dataset.row_shape, features.dtype.str, train.targets.dtype.str)
+    return write_shards(folder, "key", NUM_SHARDS, layout, blocks())
 
 
 def job_of(folder: Path, checkpoints: Path | None = None, **sections: object) -> Job:
