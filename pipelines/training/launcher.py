@@ -14,7 +14,6 @@ from typing import Any
 import ray
 import ray.train
 import ray.train.torch
-from ray._private.worker import global_worker
 from ray.exceptions import (
     NodeDiedError,
     ObjectLostError,
@@ -135,11 +134,14 @@ def launch(job: Job, retries: int) -> Iterator[Event | Replaced]:
 
 
 def _watch() -> Watch:
-    """A driver that Ray runs leaves its end to the service, which begins it anew."""
-    node = global_worker.node
-    if wanted_address() == "local" or _JOB_OF_RAY in os.environ or node is None:
+    """Of a driver that Ray runs the service sees to the end, and begins it anew; Ray's client has no node here."""
+    address = wanted_address()
+    if address == "local" or address.startswith("ray://") or _JOB_OF_RAY in os.environ:
         return LocalRay()
-    return RemoteRay(ray.get_runtime_context().gcs_address, Path(node.raylet_socket_name))
+    here = ray.get_runtime_context()
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call] # Ray leaves it unannotated
+    (socket,) = (node["RayletSocketName"] for node in nodes if node["NodeID"] == here.get_node_id())
+    return RemoteRay(here.gcs_address, Path(socket))
 
 
 def check_resources(compute: Compute) -> None:
