@@ -26,7 +26,7 @@ OTHER_RECIPES = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """One local Ray for all recipes."""
     with pytest.MonkeyPatch.context() as patch:

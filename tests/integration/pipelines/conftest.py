@@ -20,7 +20,7 @@ class History(Home):
     jobs: list[Job]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("RAY_ADDRESS", raising=False)
@@ -52,7 +52,7 @@ def home(tmp_path: Path, template: Home, monkeypatch: pytest.MonkeyPatch) -> Hom
     return Home(tmp_path)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def finished_jobs(cluster: None, template: Home, tmp_path_factory: pytest.TempPathFactory) -> History:
     directory = tmp_path_factory.mktemp("history")
     template.copy_to(directory)

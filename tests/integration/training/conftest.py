@@ -9,7 +9,7 @@ from pipelines.home import mlflow_client
 from tests.integration.training.ray_head import RayHead, ray_head
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayHead]:
     home = tmp_path_factory.mktemp("training")
     with pytest.MonkeyPatch.context() as patch:
