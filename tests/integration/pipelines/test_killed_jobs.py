@@ -102,15 +102,6 @@ def test_a_worker_killed_at_ten_random_steps(home: Home) -> None:
     assert_same(home, disturbed, spec)
 
 
-def test_one_of_two_workers_killed_at_a_random_step(home: Home) -> None:
-    spec, watcher = long_epochs(1, training={"epochs": 2}, compute={"workers": 2}), Recorder()
-    with Killer("ray::RayTrainWorker", home.directory, [AFTER_CHECKPOINT]) as killer:
-        disturbed = run_pipeline(spec, watcher)
-    assert len(killer.left) == 1
-    assert any(moment is not None and moment.updates for moment in killer.left)
-    assert_same(home, disturbed, spec)
-
-
 def test_a_worker_killed_while_rows_stream(home: Home, tmp_path: Path) -> None:
     spec, watcher = streamed_epochs(tmp_path, 2, epochs=6), Recorder()
     with Killer("ray::Worker", home.directory, [AFTER_CHECKPOINT] * 2) as killer:
