@@ -41,6 +41,9 @@ from pipelines.training.worker import Event, Job, Trained, Worker, train_rank
 
 _log = logging.getLogger(__name__)
 
+_ray: Any = ray
+"""What tells of a cluster has no annotations there."""
+
 _LOST = (
     RayActorError,
     NodeDiedError,
@@ -139,14 +142,13 @@ def _watch() -> Watch:
     if address == "local" or address.startswith("ray://") or _JOB_OF_RAY in os.environ:
         return LocalRay()
     here = ray.get_runtime_context()
-    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call] # Ray leaves it unannotated
-    (socket,) = (node["RayletSocketName"] for node in nodes if node["NodeID"] == here.get_node_id())
+    (socket,) = (node["RayletSocketName"] for node in _ray.nodes() if node["NodeID"] == here.get_node_id())
     return RemoteRay(here.gcs_address, Path(socket))
 
 
 def check_resources(compute: Compute) -> None:
     """Raise ResourceError if the cluster, even idle, has less than `compute` asks for."""
-    have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call] # Ray leaves it unannotated
+    have: dict[str, float] = _ray.cluster_resources()
     for resource, a_worker in compute.demand_per_worker.items():
         wanted = compute.workers * a_worker
         if wanted > have.get(resource, 0):

@@ -8,8 +8,8 @@ import pytest
 
 from pipelines.pipeline import run_pipeline
 from pipelines.spec_file import load_spec, recipes
-from pipelines.training.launcher import ray_session
 from tests.integration.cli.commands import drivetrain, processes_of
+from tests.integration.pipelines.cluster import local_ray
 from tests.integration.pipelines.jobs import Home, Recorder
 from tests.integration.pipelines.test_recipes import PROMISES
 from tests.waiting import eventually
@@ -29,10 +29,8 @@ OTHER_RECIPES = {
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
     """One local Ray for all recipes."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("RAY_ADDRESS", raising=False)
-        with ray_session():
-            yield
+    with local_ray():
+        yield
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def besiege(store: Store, directory: Path, transport: str, seed: int, *, seconds
             attack_once(rng, it, tried)
         tried["slow_connections"] += slow_connections(it.port, connections, min(5, seconds))
         it.check_answers()
-        eventually(lambda: it.state.descriptors <= before.descriptors + 8)
+        eventually(lambda: it.state.descriptors <= before.descriptors + 8, 30)
         return Siege(transport, before, settled(it), time.monotonic() - started_s, tried, it.statuses())
 
 
@@ -81,5 +81,5 @@ def settled(it: Target) -> State:
         last.append(it.state)
         return (last[-1].threads, last[-1].descriptors) == (last[-2].threads, last[-2].descriptors)
 
-    eventually(is_still)
+    eventually(is_still, 30)
     return last[-1]

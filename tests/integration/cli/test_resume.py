@@ -10,9 +10,9 @@ from safetensors.numpy import load_file
 
 from pipelines.spec_file import load_spec
 from pipelines.tracking import FAILURE_TAG
-from pipelines.training.launcher import ray_session
 from tests.integration.cli.commands import Running, drivetrain, processes_of, running
 from tests.integration.cli.conftest import invoke
+from tests.integration.pipelines.cluster import local_ray
 from tests.integration.pipelines.processes import kill, named
 from tests.integration.pipelines.undisturbed import undisturbed
 from tests.waiting import eventually
@@ -41,10 +41,8 @@ def expected() -> Mapping[str, bytes]:
 @pytest.fixture(scope="module")
 def ray() -> Iterator[None]:
     """For those that go on in this process, which is quicker than in one of their own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("RAY_ADDRESS", raising=False)
-        with ray_session():
-            yield
+    with local_ray():
+        yield
 
 
 def kill_driver(job: Running) -> None:

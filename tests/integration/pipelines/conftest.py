@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.home import mlflow_client
 from pipelines.pipeline import run_pipeline
-from pipelines.training.launcher import ray_session
+from tests.integration.pipelines.cluster import local_ray
 from tests.integration.pipelines.jobs import BARELY, Home, Job, Recorder, small
 from tests.operators import built_once
 
@@ -22,10 +22,8 @@ class History(Home):
 
 @pytest.fixture(scope="package")
 def cluster() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("RAY_ADDRESS", raising=False)
-        with ray_session():
-            yield
+    with local_ray():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,10 +11,10 @@ from safetensors.numpy import load_file
 from pipelines.home import datasets_folder, mlflow_client, tracking_uri
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.tracking import FAILURE_TAG
-from pipelines.training.launcher import ray_session
 from services.training.driver import main
 from services.training.journal import write_fence
 from services.training.record import SPEC_SHA256_TAG
+from tests.integration.pipelines.cluster import local_ray
 from tests.integration.pipelines.jobs import FOREVER, MODEL, Home, small
 from tests.integration.pipelines.undisturbed import undisturbed
 from tests.integration.training.attempts import checkpoints, driver, epochs, journal, run_of, submit
@@ -35,11 +35,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 
 @pytest.fixture(scope="module")
-def local_ray() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("RAY_ADDRESS", raising=False)
-        with ray_session():
-            yield
+def own_ray() -> Iterator[None]:
+    with local_ray():
+        yield
 
 
 def published(home: Home, folder: Path) -> dict[str, bytes]:
@@ -102,7 +100,7 @@ def test_a_superseded_driver_leaves_the_run_as_it_is(home: Home) -> None:
     assert "attempt 2 has the run" in journal(run_id)[-1]["text"]
 
 
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("own_ray")
 def test_uploaded_content_is_data_like_any_other(home: Home) -> None:
     address = "ab" * 32
     datasets_folder().mkdir(parents=True)
@@ -123,7 +121,7 @@ def test_uploaded_content_is_data_like_any_other(home: Home) -> None:
     assert "has finished already" in journal(run_id, 2)[-1]["text"]
 
 
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("own_ray")
 @pytest.mark.parametrize(
     ("spec", "tags", "reason"),
     [
@@ -147,7 +145,7 @@ def test_what_cannot_be_trained_fails_with_its_reason(
     assert failure["reason"].startswith(reason)
 
 
-@pytest.mark.usefixtures("local_ray")
+@pytest.mark.usefixtures("own_ray")
 def test_a_run_that_is_not_there_is_a_crash(home: Home) -> None:
     assert main(["0" * 32, "1"]) == 1
     assert "gave no run" in journal("0" * 32)[-1]["text"]

@@ -215,7 +215,7 @@ async def test_a_job_that_waits_for_the_cluster_is_cancelled_at_once(cluster: Ra
         starved = await it.submit(spec(name="starved"))
         await it.in_state(starved.id, pb.JOB_STATE_STARTING)
         await it.stub.CancelJob(pb.CancelJobRequest(job_id=starved.id))
-        await it.in_state(starved.id, pb.JOB_STATE_KILLED)
+        await it.in_state(starved.id, pb.JOB_STATE_KILLED, within_s=20)
         await it.stub.CancelJob(pb.CancelJobRequest(job_id=holder.id))
         await it.in_state(holder.id, pb.JOB_STATE_KILLED)
         await eventually_async(lambda: is_done(starved.id))

@@ -66,6 +66,8 @@ def test_what_was_not_finished_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "rows/0001.rows").write_bytes(b"short")
     assert find_shards(tmp_path / "rows", "key") is None
     assert written(tmp_path / "rows") == shards
+    (tmp_path / "rows/index.json").write_text('{"key": "key", "sizes": [15], "sha256": [""]}')  # of an older version
+    assert find_shards(tmp_path / "rows", "key") is None
 
 
 @pytest.mark.parametrize("harm", ["altered", "gone"])
