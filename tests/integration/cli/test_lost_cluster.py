@@ -17,9 +17,9 @@ SPEC = ("digits-mlp", "--set", "training.epochs=1000000", "--set", "training.ear
 
 
 def kill_cluster(head: RayHead) -> None:
-    for name in ("gcs_server", "raylet"):
-        (pid,) = named(name, head.popen.pid)
-        kill(pid)
+    (gcs,), (raylet,) = named("gcs_server", head.popen.pid), named("raylet", head.popen.pid)
+    kill(gcs)  # `ray start --block` sees that at once and ends the rest, so both are looked up before
+    kill(raylet)
 
 
 def test_a_cluster_that_dies_for_good_ends_the_job_with_a_reason(tmp_path: Path) -> None:

@@ -55,9 +55,9 @@ def interrupt(job: Running) -> None:
 
 def kill_ray(job: Running) -> None:
     """Its own processes, as the driver started them; the workers are left to themselves."""
-    for name in ("gcs_server", "raylet"):
-        (pid,) = named(name, job.popen.pid)
-        kill(pid)
+    (head,), (node,) = named("gcs_server", job.popen.pid), named("raylet", job.popen.pid)
+    kill(head)
+    kill(node)
 
 
 @pytest.mark.usefixtures("ray")
