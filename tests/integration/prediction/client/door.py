@@ -40,7 +40,7 @@ class Door:
         await asyncio.sleep(0)  # aborted transports close in the loop's next round
 
     async def remove(self) -> None:
-        """Close it for ever, once no client is there: asyncio leaves a connection open that came as its server closed."""
+        """Close for ever, once no client is there: asyncio leaves a connection open that came as its server closed."""
         await self.close()
         if self._listening is not None:
             self._listening.close()
