@@ -257,7 +257,8 @@ class SeriesSource(FileSource):
     are served too; what is to be forecast is never made up: windows whose next steps lack a target are left out."""
     relative: bool = False
     """Tell the targets of a window relative to its last step, which is added to the forecast again: for series with a
-    trend, whose values leave what training has seen (NLinear in Zeng et al., 2023)."""
+    trend, whose values leave what training has seen (NLinear in Zeng et al., 2023). The R² of an epoch is then of these
+    differences; the one of the evaluation is of the values."""
 
     @model_validator(mode="after")
     def _columns_and_steps_fit(self) -> Self:

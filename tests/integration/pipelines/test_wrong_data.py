@@ -3,7 +3,6 @@
 All of it is found before a run is opened; `tests/unit/pipelines` has more of each kind.
 """
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from pipelines.errors import DrivetrainError, ResourceError
 from pipelines.pipeline import run_pipeline
 from pipelines.spec_file import build_spec
 from tests.integration.pipelines.jobs import MODEL, Home, Recorder, small
+from tests.uninstalled import without_s3fs
 
 Tree = dict[str, Any]
 
@@ -191,7 +191,7 @@ def test_a_fault_is_told_before_anything_starts(
     fault: str, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setitem(sys.modules, "s3fs", None)
+    without_s3fs(monkeypatch)
     tree, message = FAULTS[fault]
     with pytest.raises(DrivetrainError) as caught:
         run_pipeline(build_spec({"name": MODEL} | tree()), Recorder())

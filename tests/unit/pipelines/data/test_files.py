@@ -1,6 +1,5 @@
 """One file, several, a folder, another file system: the same rows."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from pipelines.data.files import CSV_SUFFIXES, PARQUET_SUFFIXES, find_files, read_csv, read_parquet
 from pipelines.errors import DataError
+from tests.uninstalled import without_s3fs
 
 FRAME = pd.DataFrame({"a": [1.5, 2.5, 3.5, 4.5], "b": ["x", "y", "x", "y"]})
 
@@ -137,7 +137,7 @@ def test_the_file_among_several_that_cannot_be_read_is_named(tmp_path: Path) -> 
 
 
 def test_the_package_that_a_bucket_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "s3fs", None)
+    without_s3fs(monkeypatch)
     assert refusal("s3://bucket/rows.csv") == (
         "data.path: expected the package s3fs for an address in S3 (pip install 'drivetrain[s3]'), "
         "came 's3://bucket/rows.csv' without it"
