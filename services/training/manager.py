@@ -4,6 +4,7 @@ import asyncio
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 from weakref import WeakValueDictionary
 
 from pipelines.errors import Mismatch, SpecError
@@ -183,9 +184,15 @@ class JobManager:
     def _wrong_remote(self, address: str) -> Mismatch | None:
         """What is wrong with an address that the cluster would ask a store for, with its own rights there."""
         prefix = self._settings.data_prefix
-        leaves = ".." in address.split("/") or "::" in address  # up, or into what another address wraps
-        if prefix and address.startswith(prefix) and not leaves:
+        if prefix and address.startswith(prefix) and not _leaves(address):
             return None
         allowed = f", or an address under {prefix}" if prefix else ""
         expected = f"uploaded content as sha256:HEX{allowed}"
         return Mismatch("data.path", expected, repr(address))
+
+
+def _leaves(address: str) -> bool:
+    """Whether it goes up, or into what another address wraps, however often a store's client may decode it first."""
+    while (plain := unquote(address)) != address:
+        address = plain
+    return ".." in re.split(r"[/\\]", address) or "::" in address

@@ -222,6 +222,10 @@ async def test_addresses_below_the_operators_prefix_are_taken(cluster: RayHead) 
         closed = [
             "s3://bucket/openly.csv",
             "s3://bucket/open/../rows.csv",
+            "s3://bucket/open/%2e%2E/rows.csv",
+            "s3://bucket/open/a/.%252e/%252e./rows.csv",
+            "s3://bucket/open/..\\rows.csv",
+            "s3://bucket/open/a%3A:s3://other/b",
             "s3://bucket/open/a::s3://other/b",
             "file:///x",
         ]
