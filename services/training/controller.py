@@ -136,8 +136,8 @@ class Controller:
             case Stop():
                 await self._cluster.stop(job.submission_id)
             case QueueAgain(reason, is_restart):
-                self._metrics.restarts.inc(is_restart)
                 await in_daemon_thread(self._store.queue_again, job, job.restarts + is_restart, reason)
+                self._metrics.restarts.inc(is_restart)
             case End(state, reason):
                 # A driver that outlived its Ray head must not touch the run any more.
                 await asyncio.to_thread(write_fence, job.id, job.attempt + 1)

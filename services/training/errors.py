@@ -10,7 +10,7 @@ CallError
 ├── PreconditionError
 │   ├── JobStateError         the job's state does not allow this
 │   ├── CapacityError         the cluster can never run this
-    │   └── TrackingRefusedError  MLflow refuses: credentials, or an experiment that was deleted
+│   └── TrackingRefusedError  MLflow refuses: credentials, or an experiment that was deleted
 ├── ExhaustedError
 │   └── QueueFullError        too many jobs wait
 └── NotReadyError
