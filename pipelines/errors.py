@@ -23,6 +23,11 @@ from dataclasses import dataclass
 _ROWS_SHOWN = 10
 
 
+def last_line(error: BaseException) -> str:
+    """What an error of somebody else's comes to: the last line of its text, or its name if it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+
+
 class DrivetrainError(Exception):
     """Root of the errors that carry a message for the user instead of a traceback."""
 

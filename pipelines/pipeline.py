@@ -34,6 +34,7 @@ from pipelines.tracking import RESTARTS_TAG, Run, adopt_run, git_commit, open_ru
 from pipelines.training.checkpoints import claimed, forget
 from pipelines.training.launcher import Replaced, check_resources, launch, ray_session
 from pipelines.training.loop import EpochReport
+from pipelines.training.objective import class_weights
 from pipelines.training.usage import Usage
 from pipelines.training.worker import Trained, Warned, make_job
 from pipelines.variants import Candidate, choose_variant
@@ -73,7 +74,8 @@ def run_pipeline(spec: TrainingSpec, watcher: Watcher) -> Outcome:
     """Run one job from spec to registered version, in a run of its own.
 
     Raises DataError and ResourceError before a run is opened. After that every error ends the run as FAILED with its
-    reason: TrainingError, RegistryError, PackageError, TrackingError.
+    reason: TrainingError, RegistryError, PackageError, TrackingError, and of rows that stream ResourceError where the
+    disk is too small for them, DataError where their files change meanwhile.
     """
     return _run_in(_new_run(spec), spec, watcher)
 
@@ -136,6 +138,7 @@ def _load(spec: TrainingSpec, choice: Choice) -> tuple[Dataset, nn.Module]:
     """Streamed data is read by Ray, which must be there."""
     dataset = load_dataset(spec) if choice.plan is None else load_streamed(spec, choice.plan)
     network = network_of(spec, dataset.row_shape, dataset.num_outputs, dataset.vocabulary)
+    class_weights(spec.loss, dataset.labels, list(dataset.class_counts.values()))  # asked for by labels that are there?
     return replace(dataset, memory=choice.reason), network
 
 

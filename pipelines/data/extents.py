@@ -37,9 +37,8 @@ def csv_extent(found: Files) -> Extent:
             read = raw.tell()
     except (OSError, EOFError, ValueError) as error:
         raise DataError("data.path", "a readable csv file", str(error)) from error
-    complete = len(beginning) < _SAMPLE_BYTES
-    if complete and len(found.paths) == 1:
+    if len(beginning) < _SAMPLE_BYTES and len(found.paths) == 1:
         return Extent(beginning, len(beginning))
     total = sum(found.system.size(path) for path in found.paths)
-    share = read / max(1, len(beginning)) if not complete else 1.0
-    return Extent(beginning, math.ceil(total / max(share, 1e-9)))
+    share = read / len(beginning) if beginning else 1.0  # of packed bytes in unpacked ones
+    return Extent(beginning, math.ceil(total / share))

@@ -12,7 +12,7 @@ from ray.data.exceptions import SystemException
 from ray.exceptions import RayError
 
 from pipelines.data.plans import BLOCK_BYTES, Piece
-from pipelines.errors import DataError, ResourceError
+from pipelines.errors import DataError, ResourceError, last_line
 
 Result = TypeVar("Result")
 
@@ -43,8 +43,7 @@ def _next(batches: Iterator[pa.Table]) -> pa.Table | None:
     try:
         return next(batches, None)
     except (RayError, SystemException) as error:
-        text = str(error).strip().splitlines()[-1]
-        raise ResourceError(f"Ray Data could not read the data to its end: {text}") from error
+        raise ResourceError(f"Ray Data could not read the data to its end: {last_line(error)}") from error
 
 
 class _Task:

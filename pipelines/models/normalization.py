@@ -63,8 +63,9 @@ class BatchNorm(nn.Module):
         variance = _total((centred.square() * counts).sum(axes)) / count
         with torch.no_grad():
             unbiased = variance * count / (count - 1).clamp(min=1)
-            self.running_mean.lerp_(mean, MOMENTUM)
-            self.running_var.lerp_(unbiased, MOMENTUM)
+            momentum = MOMENTUM * (count > 1).to(mean)  # a single row tells no variance: it must not draw it towards 0
+            self.running_mean.lerp_(mean, momentum)
+            self.running_var.lerp_(unbiased, momentum)
         scale = self.weight * torch.rsqrt(variance + EPSILON)
         return torch.addcmul(self.bias.view(shape), centred, scale.view(shape))
 

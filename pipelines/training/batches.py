@@ -7,6 +7,9 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
+from pipelines.spec.optimizer import GradientDescent
+from pipelines.spec.training_spec import TrainingSpec
+
 
 @dataclass(frozen=True)
 class Update:
@@ -33,6 +36,14 @@ class Batches:
     groups: tuple[int, ...] = ()
     """Sizes of groups of rows that are visited one after another, as they come from disk together; rows are drawn into
     them at random. Empty where any row may follow any other."""
+
+    def of_epoch(self, spec: TrainingSpec, epoch: int) -> Iterator[Update]:
+        """The updates that training makes in an epoch, from 1."""
+        return self.full() if _takes_all(spec) else self.stochastic(spec.seed, epoch)
+
+    def num_updates(self, spec: TrainingSpec) -> int:
+        """How many updates an epoch of training has."""
+        return 1 if _takes_all(spec) else -(-self.num_rows // self.batch_size)
 
     def stochastic(self, seed: int, epoch: int) -> Iterator[Update]:
         """An update a batch, in an order drawn from the seed and the epoch."""
@@ -72,3 +83,7 @@ class Batches:
 
     def _share(self, batch: Tensor) -> Tensor:
         return batch[self.rank :: self.size] if self.size > 1 else batch
+
+
+def _takes_all(spec: TrainingSpec) -> bool:
+    return isinstance(spec.optimizer, GradientDescent)

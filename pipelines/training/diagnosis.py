@@ -14,7 +14,6 @@ from torch.utils.hooks import RemovableHandle
 
 from pipelines.data.row_names import RowNames
 from pipelines.errors import NonFiniteError, TrainingError
-from pipelines.spec.optimizer import GradientDescent
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.batches import Batches
 from pipelines.training.loop import EpochReport, Fitting
@@ -126,9 +125,7 @@ class _Watched(nn.Module):
         spec = self._suspect.spec
         train = self._suspect.train
         batches = Batches(len(train), spec.training.batch_size, rank=0, size=1, groups=train.groups)
-        full = isinstance(spec.optimizer, GradientDescent)
-        updates = batches.full() if full else batches.stochastic(spec.seed, epoch)
-        return (chunk for update in updates for chunk in update.chunks)
+        return (chunk for update in batches.of_epoch(spec, epoch) for chunk in update.chunks)
 
 
 def check(values: object, place: str, batch: _Batch) -> None:

@@ -30,7 +30,14 @@ from ray.train.v2.api.exceptions import ControllerError, WorkerGroupError
 from ray.util.queue import Empty, Queue
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pipelines.errors import ClusterLostError, DrivetrainError, ResourceError, TrainingError, WorkerLostError
+from pipelines.errors import (
+    ClusterLostError,
+    DrivetrainError,
+    ResourceError,
+    TrainingError,
+    WorkerLostError,
+    last_line,
+)
 from pipelines.home import home
 from pipelines.spec.training import Compute
 from pipelines.training.local_ray import LocalRay, wanted_address
@@ -254,7 +261,7 @@ def _failure(error: BaseException) -> DrivetrainError:
         if isinstance(cause, DrivetrainError):
             return cause
     lost = [cause for cause in causes if isinstance(cause, _LOST) or lost_contact(cause)]
-    text = str((lost or causes)[0]).strip().splitlines()[-1]
+    text = last_line((lost or causes)[0])
     return WorkerLostError(f"a training worker was lost: {text}") if lost else TrainingError(_FAILED + text)
 
 

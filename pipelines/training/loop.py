@@ -1,7 +1,6 @@
 """The training loop: plain torch, one screen. Where it runs and who watches is nothing it knows."""
 
 import copy
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 
 from pipelines.models.shapes import rows_a_pass
 from pipelines.spec.objective import Task
-from pipelines.spec.optimizer import GradientDescent
 from pipelines.spec.training import EarlyStopping
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.acceleration import accelerated, lay_out
@@ -189,9 +187,7 @@ def fit(
         if best.should_stop:
             return
         started = time.perf_counter() - fitting.passed.seconds
-        full = isinstance(spec.optimizer, GradientDescent)
-        updates = batches.full() if full else batches.stochastic(spec.seed, epoch)
-        count = 1 if full else math.ceil(len(train) / spec.training.batch_size)
+        updates, count = batches.of_epoch(spec, epoch), batches.num_updates(spec)
         before_update = partial(fitting.before_update, epoch, count)
         work = slabs(train, islice(updates, fitting.passed.updates, None), batches.share)
         for passed in run_epoch(model, objective, spec.task, work, team, optimizer, before_update, fitting.passed):
@@ -234,7 +230,7 @@ def run_epoch(
 ) -> Iterator[Passed]:
     """Pass on over a part, stepping after each update if there is an optimizer; tell how far it has come, now and then.
 
-    Nothing in it waits for the device: what the network puts out stays there, and is added up once a slab.
+    Nothing here waits for the device: what the network puts out stays there, and is added up once a slab.
     """
     model.train(optimizer is not None)
     gradients = gradients_of(model, objective) if optimizer else None

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 
-def seed_all(seed: int) -> None:
-    """Begin all generators of this process anew, GPUs' included."""
+def seed_all(seed: int, rank: int = 0) -> None:
+    """Begin all generators of this process anew, GPUs' included; each worker of a team draws numbers of its own."""
+    seed = (seed + rank) % 2**32
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

@@ -13,11 +13,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from pipelines.spec.optimizer import GradientDescent
 from pipelines.spec.training_spec import TrainingSpec
 from pipelines.training.batches import Batches, Update
 from pipelines.training.objective import Objective
-from pipelines.training.optimizers import build_optimizer
+from pipelines.training.optimizers import build_optimizer, clip
 from pipelines.training.slabs import Part
 
 LOWEST, HIGHEST = 1e-6, 10.0
@@ -58,9 +57,12 @@ def find_rate(network: nn.Module, spec: TrainingSpec, objective: Objective, trai
     for rate, update in zip(np.geomspace(LOWEST, HIGHEST, _UPDATES), _updates(spec, len(train.targets)), strict=False):
         for group in optimizer.param_groups:
             group["lr"] = float(rate)
+        optimizer.zero_grad()
+        loss = _differentiated(network, objective, train, update)
+        clip(spec.optimizer, network)
+        optimizer.step()
         # Some batches are harder than others: beside what the first weights make of the same one, that does not matter.
-        both = _step(network, objective, optimizer, train, update), _loss(first, objective, train, update)
-        means = _SMOOTHING * means + (1 - _SMOOTHING) * np.array(both)
+        means = _SMOOTHING * means + (1 - _SMOOTHING) * np.array([loss, _loss(first, objective, train, update)])
         smoothed = float(means[0] / means[1]) if means[1] else math.nan
         if not math.isfinite(smoothed) or smoothed > _GROWN * min(losses, default=math.inf):
             break
@@ -69,18 +71,14 @@ def find_rate(network: nn.Module, spec: TrainingSpec, objective: Objective, trai
     return RateCurve(tuple(rates), tuple(losses))
 
 
-def _step(
-    network: nn.Module, objective: Objective, optimizer: torch.optim.Optimizer, train: Part, update: Update
-) -> float:
-    """The mean loss of the rows of an update, before it."""
-    optimizer.zero_grad()
+def _differentiated(network: nn.Module, objective: Objective, train: Part, update: Update) -> float:
+    """The mean loss of the rows of an update; adds up the objective's gradient."""
     total = 0.0
     for number, rows in enumerate(update.chunks, start=1):
         loss = objective.per_row(network(*train.inputs(rows)), train.targets[rows]).sum() / update.num_rows
         last = number == len(update.chunks)
         torch.autograd.backward(loss + objective.penalty(network) if last else loss)
         total += loss.item()
-    optimizer.step()
     return total
 
 
@@ -93,6 +91,5 @@ def _loss(network: nn.Module, objective: Objective, train: Part, update: Update)
 def _updates(spec: TrainingSpec, num_rows: int) -> Iterator[Update]:
     """As in training, epoch after epoch without end."""
     batches = Batches(num_rows, spec.training.batch_size, rank=0, size=1)
-    full = isinstance(spec.optimizer, GradientDescent)
     for epoch in count(1):
-        yield from batches.full() if full else batches.stochastic(spec.seed, epoch)
+        yield from batches.of_epoch(spec, epoch)

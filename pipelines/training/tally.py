@@ -7,6 +7,9 @@ from torch import Tensor
 
 from pipelines.spec.objective import Task
 
+_ROUNDING = 1e-12
+"""Share of Σy² below which the difference of two such sums in float64 is no more than their rounding."""
+
 
 @dataclass(frozen=True)
 class Measures:
@@ -26,7 +29,7 @@ def tally(task: Task, outputs: Tensor, targets: Tensor, losses: Tensor) -> Tenso
     if task == "classification":
         columns = [rows, losses, outputs.argmax(dim=1) == targets]
     else:
-        wanted = targets.view_as(outputs).flatten(1)
+        wanted = targets.view_as(outputs).flatten(1).double()  # of squares in float32 too little would be left below
         errors = outputs.flatten(1) - wanted
         each = (errors.abs(), errors.square(), wanted, wanted.square())
         columns = [rows, losses, *(value.mean(dim=1) for value in each)]
@@ -43,9 +46,10 @@ def measure(task: Task, sums: Tensor, target_deviation: float) -> Measures:
         return Measures(loss / rows, {"accuracy": rest[0] / rows})
     absolute, squared, target, target_squared = rest
     spread = target_squared - target**2 / rows
+    varies = spread > _ROUNDING * target_squared
     figures = {
         "mae": absolute / rows * target_deviation,
         "rmse": (squared / rows) ** 0.5 * target_deviation,
-        "r2": 1 - squared / spread if spread else 0.0,
+        "r2": 1 - squared / spread if varies else 0.0,
     }
     return Measures(loss / rows, figures)

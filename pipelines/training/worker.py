@@ -127,7 +127,7 @@ def train(job: Job, team: Team, device: torch.device) -> Iterator[EpochReport | 
         if not math.isfinite(report.train.loss + report.validation.loss):
             again = _resumed(job, checkpoints, team, device)
             if not is_sound(again):
-                again = _begun(job, device)
+                again = _begun(job, device, team.rank)
             suspect = Suspect(job.spec, _objective(job, device), rows.train, rows.validation, job.row_names)
             raise explain(suspect, again, _epochs(job, again, rows, Solo()), report.epoch)
         if team.rank == 0:
@@ -189,16 +189,16 @@ def _probe(job: Job, fitting: Fitting, train: Part) -> Probe:
     )
 
 
-def _begun(job: Job, device: torch.device) -> Fitting:
+def _begun(job: Job, device: torch.device, rank: int) -> Fitting:
     """As training begins, random numbers included."""
-    seed_all(job.spec.seed)
+    seed_all(job.spec.seed, rank)
     network = network_of(job.spec, job.train.features.shape[1:], job.num_outputs, job.vocabulary).to(device)
     return Fitting(network, job.spec)
 
 
 def _resumed(job: Job, checkpoints: Checkpoints, team: Team, device: torch.device) -> Fitting:
     """As training begins, or at the newest checkpoint that rank 0 sees."""
-    fitting = _begun(job, device)
+    fitting = _begun(job, device, team.rank)
     moment, *_ = team.gather(checkpoints.newest() if team.rank == 0 else None)
     if moment is None:
         return fitting
@@ -217,13 +217,18 @@ def observed(events: Iterator[EpochReport | Trained], rank: int) -> Iterator[Eve
     """
     with Meter() as meter, WorkerLog() as log:
         now = True
-        for event in events:
-            if texts := log.take():
+        try:
+            for event in events:
+                if texts := log.take():
+                    yield Warned(rank, texts)
+                if samples := meter.take(now=now or isinstance(event, Trained)):
+                    yield Usage(rank, samples)
+                now = False
+                yield event
+        except Exception:
+            if texts := log.take():  # they may say why
                 yield Warned(rank, texts)
-            if samples := meter.take(now=now or isinstance(event, Trained)):
-                yield Usage(rank, samples)
-            now = False
-            yield event
+            raise
 
 
 class Worker:

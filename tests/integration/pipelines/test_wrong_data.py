@@ -162,6 +162,10 @@ FAULTS: dict[str, tuple[Callable[[], Tree], str]] = {
         texts(model={"family": "cnn"}),
         "model.global_pooling: expected max or average for texts, whose lengths differ, came 'none'",
     ),
+    "a weight for a class that is not there": (
+        lambda: csv("a,b,target\n" + GOOD)() | {"loss": {"class_weights": {"z": 2}}},
+        "loss.class_weights: expected labels among x, y, came 'z'",
+    ),
     "a bucket without its package": (
         spec(data={"source": "parquet", "path": "s3://bucket/rows/"}),
         "data.path: expected the package s3fs for an address in S3 (pip install 'drivetrain[s3]'), "

@@ -42,6 +42,13 @@ def test_csv_is_estimated_from_its_beginning(suffix: str, tmp_path: Path, monkey
     assert abs(size.rows - 120_000) < 0.15 * 120_000
 
 
+def test_several_packed_files_count_as_what_they_hold(tmp_path: Path) -> None:
+    content = gzip.compress(numbers(1000).to_csv(index=False).encode())
+    for number in range(4):
+        (tmp_path / f"{number}.csv.gz").write_bytes(content)
+    assert plan_of(CsvSource(source="csv", path=str(tmp_path))).size.rows == pytest.approx(4000, rel=0.05)
+
+
 def test_categories_take_more_than_numbers(tmp_path: Path) -> None:
     numbers(10).to_csv(tmp_path / "rows.csv", index=False)
     source = CsvSource(source="csv", path=str(tmp_path / "rows.csv"), categories=("x0",))

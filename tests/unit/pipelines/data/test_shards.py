@@ -1,7 +1,9 @@
 """Rows that are written come back, or nobody takes them for whole."""
 
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,3 +95,15 @@ def test_a_full_disk_is_told_of_before(tmp_path: Path) -> None:
 
 def test_very_much_data_has_larger_shards_instead_of_more() -> None:
     assert [num_shards(each) for each in (0, 1, 2**25, 2**25 + 1, 2**40)] == [1, 1, 1, 2, module.MAX_SHARDS]
+
+
+def test_a_shard_may_come_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Piecemeal(FileIO):
+        def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - a buffer
+            return super().readinto(memoryview(buffer)[:7])
+
+    shards = written(tmp_path / "rows")
+    expected = ShardReader(shards).take(np.arange(ROWS))
+    monkeypatch.setattr(Path, "open", lambda path, *_, **__: Piecemeal(path))
+    for came, whole in zip(ShardReader(shards).take(np.arange(ROWS)), expected, strict=True):
+        np.testing.assert_array_equal(came, whole)

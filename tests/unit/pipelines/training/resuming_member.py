@@ -38,7 +38,7 @@ SPEC: TrainingSpec = build_spec(
 
 def leave_checkpoint(job: Job, team: Team, at: Moment) -> None:
     """What a team that is lost at a moment leaves behind."""
-    fitting, checkpoints = _begun(job, CPU), Checkpoints(job.checkpoints, job.spec.training.checkpoints)
+    fitting, checkpoints = _begun(job, CPU, team.rank), Checkpoints(job.checkpoints, job.spec.training.checkpoints)
     parts = resident(job.train, CPU), resident(job.validation, CPU)
 
     class LostError(Exception):

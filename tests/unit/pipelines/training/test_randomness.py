@@ -33,3 +33,11 @@ def test_a_state_goes_through_a_file_and_goes_on() -> None:
     file.seek(0)
     set_random_state(torch.load(file, weights_only=True), CPU)
     assert [drawn(), drawn()] == expected
+
+
+def test_each_worker_draws_numbers_of_its_own() -> None:
+    draws = []
+    for rank in range(3):
+        seed_all(2**32 - 1, rank)
+        draws.append(tuple(drawn()))
+    assert len(set(draws)) == 3

@@ -96,3 +96,10 @@ def test_the_steepest_fall_is_suggested_to_two_digits() -> None:
 def test_a_loss_that_never_falls_suggests_nothing(losses: np.ndarray) -> None:
     rates = np.geomspace(1e-6, 1, len(losses))
     assert RateCurve(tuple(rates), tuple(losses)).suggestion is None
+
+
+def test_clipped_gradients_bear_higher_rates() -> None:
+    spec = spec_of("sgd", [])
+    clipped = spec.model_copy(update={"optimizer": spec.optimizer.model_copy(update={"clip_norm": 1e-3})})
+    assert searched(spec).rates[-1] < HIGHEST
+    assert searched(clipped).rates[-1] == pytest.approx(HIGHEST)

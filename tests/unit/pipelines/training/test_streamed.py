@@ -150,7 +150,7 @@ def test_a_lost_job_goes_on_to_the_same_bits(
     given = sections(tmp_path) if sections else {}
     job = job_of(tmp_path / "rows", tmp_path / "checkpoints", **given)
     expected = carried_out(job_of(tmp_path / "others", **given))
-    fitting = _begun(job, CPU)
+    fitting = _begun(job, CPU, rank=0)
     checkpoints = Checkpoints(job.checkpoints, job.spec.training.checkpoints)
     rows = _Rows(_source(job, CPU), resident(job.validation, CPU))
 

@@ -57,11 +57,19 @@ def test_sums_lose_no_small_term() -> None:
     assert sums.tolist() == [4, 2**24 + 3, 4]
 
 
-def test_a_target_that_never_varies_has_no_r2() -> None:
-    constant = torch.ones(4)
-    measured = measure("regression", tally("regression", torch.zeros(4, 1), constant, constant), 1.0)
-    assert measured.metrics == {"mae": 1.0, "rmse": 1.0, "r2": 0.0}
+@pytest.mark.parametrize("value", [1.0, 0.1, -0.7, 1e-3])
+@pytest.mark.parametrize("rows", [1, 50])
+def test_a_target_that_never_varies_has_no_r2(value: float, rows: int) -> None:
+    constant = torch.full((rows,), value)
+    measured = measure("regression", tally("regression", constant[:, None] + 1, constant, constant), 1.0)
+    assert measured.metrics == {"mae": pytest.approx(1), "rmse": pytest.approx(1), "r2": 0.0}
     assert np.isfinite(measured.loss)
+
+
+def test_a_target_that_hardly_varies_has_one() -> None:
+    wanted = 1 + 1e-3 * QUANTITIES
+    measured = measure("regression", tally("regression", wanted.mean() + 0 * wanted[:, None], wanted, LOSSES), 1.0)
+    assert measured.metrics["r2"] == pytest.approx(0, abs=1e-3)
 
 
 def test_a_forecast_is_measured_over_its_steps_and_variables() -> None:

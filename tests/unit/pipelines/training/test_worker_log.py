@@ -2,10 +2,13 @@
 
 import logging
 import warnings
+from collections.abc import Iterator
 
 import pytest
 
+from pipelines.errors import TrainingError
 from pipelines.training import worker_log
+from pipelines.training.worker import Trained, Warned, observed
 from pipelines.training.worker_log import WorkerLog
 
 _log = logging.getLogger("somebody")
@@ -39,3 +42,15 @@ def test_a_flood_is_cut_off() -> None:
         texts = log.take()
     assert len(texts) == worker_log._MOST
     assert max(map(len, texts)) == worker_log._MOST_CHARACTERS
+
+
+def test_what_was_logged_before_an_error_comes_before_it() -> None:
+    def failing() -> Iterator[Trained]:
+        _log.warning("the checkpoint is not whole")
+        raise TrainingError("no more")
+        yield
+
+    events = observed(failing(), rank=1)
+    assert next(events) == Warned(1, ("the checkpoint is not whole",))
+    with pytest.raises(TrainingError, match="no more"):
+        next(events)
