@@ -138,7 +138,7 @@ def _load(spec: TrainingSpec, choice: Choice) -> tuple[Dataset, nn.Module]:
     """Streamed data is read by Ray, which must be there."""
     dataset = load_dataset(spec) if choice.plan is None else load_streamed(spec, choice.plan)
     network = network_of(spec, dataset.row_shape, dataset.num_outputs, dataset.vocabulary)
-    class_weights(spec.loss, dataset.labels, list(dataset.class_counts.values()))  # asked for by labels that are there?
+    class_weights(spec.loss, dataset.labels, list(dataset.class_counts.values()))  # refuses labels that are not there
     return replace(dataset, memory=choice.reason), network
 
 

@@ -7,7 +7,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from io import FileIO
 from pathlib import Path
 from shutil import disk_usage, rmtree
 
@@ -179,8 +178,8 @@ class ShardReader:
         path = Path(self._shards.folder) / _name(number)
         rows = np.empty(self._shards.sizes[number], self._shards.layout.dtype)
         try:
-            with path.open("rb", buffering=0) as file:
-                read = _read_into(rows.view(np.uint8).data, file) if len(rows) else 0
+            with path.open("rb") as file:  # buffered: it asks again for what one read, at most 2 GiB, has left out
+                read = file.readinto(rows.view(np.uint8).data) if len(rows) else 0  # without the GIL
         except OSError as error:
             raise TrainingError(f"a shard of the training rows cannot be read: {error}") from error
         if read != rows.nbytes or not self._is_sound(number, rows):
@@ -193,14 +192,6 @@ class ShardReader:
             self._checked.add(number)
             return hashlib.sha256(rows.view(np.uint8).data).hexdigest() == self._shards.sha256[number]
         return True
-
-
-def _read_into(buffer: memoryview, file: FileIO) -> int:
-    """The number of bytes read, without the GIL; Linux gives at most 2 GiB at a time."""
-    read = 0
-    while read < len(buffer) and (came := file.readinto(buffer[read:])):
-        read += came
-    return read
 
 
 def _interleaved(layout: Layout, features: NDArray[np.generic], targets: NDArray[np.generic], ids: RowIds) -> bytes:

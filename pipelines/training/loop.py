@@ -230,7 +230,8 @@ def run_epoch(
 ) -> Iterator[Passed]:
     """Pass on over a part, stepping after each update if there is an optimizer; tell how far it has come, now and then.
 
-    Nothing here waits for the device: what the network puts out stays there, and is added up once a slab.
+    Nothing here waits for the device: what the network puts out stays there, and is added up once a slab. (Networks for
+    texts wait themselves, for the lengths that packing wants on the CPU.)
     """
     model.train(optimizer is not None)
     gradients = gradients_of(model, objective) if optimizer else None

@@ -192,7 +192,9 @@ class JobManager:
 
 
 def _leaves(address: str) -> bool:
-    """Whether it goes up, or into what another address wraps, however often a store's client may decode it first."""
-    while (plain := unquote(address)) != address:
-        address = plain
-    return ".." in re.split(r"[/\\]", address) or "::" in address
+    """Whether it goes up, or into what another address wraps, once a store's client has decoded it.
+
+    What is encoded twice counts as that too: a client may decode it again, and undoing all of it takes quadratic time.
+    """
+    plain = unquote(address)
+    return ".." in re.split(r"[/\\]", plain) or "::" in plain or unquote(plain) != plain

@@ -1,7 +1,7 @@
 """Rows that are written come back, or nobody takes them for whole."""
 
 from collections.abc import Iterator
-from io import FileIO
+from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,10 @@ def test_a_shard_may_come_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     shards = written(tmp_path / "rows")
     expected = ShardReader(shards).take(np.arange(ROWS))
-    monkeypatch.setattr(Path, "open", lambda path, *_, **__: Piecemeal(path))
+
+    def opened(path: Path, _: str, buffering: int = -1) -> FileIO | BufferedReader:
+        return BufferedReader(Piecemeal(path)) if buffering else Piecemeal(path)
+
+    monkeypatch.setattr(Path, "open", opened)
     for came, whole in zip(ShardReader(shards).take(np.arange(ROWS)), expected, strict=True):
         np.testing.assert_array_equal(came, whole)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from pipelines.data.dataset import Dataset
 from pipelines.data.loading import load_dataset
@@ -17,7 +18,7 @@ from pipelines.spec_file import build_spec
 from pipelines.training.checkpoints import Checkpoints, Moment
 from pipelines.training.loop import EpochReport, Fitting
 from pipelines.training.team import Solo
-from pipelines.training.worker import Trained, Worker, make_job, train
+from pipelines.training.worker import Trained, Worker, _begun, make_job, train
 
 IRIS = {"source": "sklearn", "dataset": "iris"}
 DIABETES = {"source": "sklearn", "dataset": "diabetes"}
@@ -75,6 +76,15 @@ def test_reports_then_the_best_weights(data: dict[str, Any], loss: str, model: d
 def test_mean_absolute_errors_are_in_the_targets_units() -> None:
     reports, _ = run(*prepared(DIABETES, "mse"))
     assert 20 < reports[-1].validation.metrics["mae"] < 200  # the target goes from 25 to 346
+
+
+def test_workers_begin_with_the_same_weights_and_random_numbers_of_their_own() -> None:
+    job, weights, drawn = make_job(*prepared(IRIS)), [], []
+    for rank in range(2):
+        weights.append(nn.utils.parameters_to_vector(_begun(job, torch.device("cpu"), rank).network.parameters()))
+        drawn.append(torch.rand(5))
+    assert torch.equal(*weights)
+    assert not torch.equal(*drawn)
 
 
 def test_the_same_job_gives_the_same_weights() -> None:
